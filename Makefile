@@ -1,0 +1,43 @@
+# Needs make and a Python of 3.11 or newer; `make help` lists the targets.
+PYTHON_BIN = .venv/bin
+PYTEST = $(PYTHON_BIN)/python -m pytest
+PACKAGES = dlq flows tasks deployments
+TESTS = $(wildcard tests/unit tests/integration tests/runbook tests/chaos)
+
+.DEFAULT_GOAL := help
+.PHONY: help install ensure-redis demo test check chaos bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: ## make .venv from requirements.lock (only when the lock or pyproject.toml changed)
+	@sh scripts/bootstrap.sh
+
+ensure-redis:
+	@sh scripts/ensure-redis.sh
+
+demo: install ## an incident on a server of its own, start to end
+	$(PYTHON_BIN)/dlq demo
+
+test: install ensure-redis ## all tests, with a small sample of the chaos ones
+	$(PYTEST) $(TESTS)
+
+check: install ## ruff, formatting, types, import contracts
+	$(PYTHON_BIN)/ruff check
+	$(PYTHON_BIN)/ruff format --check
+	$(PYTHON_BIN)/mypy $(PACKAGES)
+	$(PYTHON_BIN)/lint-imports
+
+chaos: install ensure-redis ## the chaos tests with 200 kills
+	DLQ_CHAOS_KILLS=200 $(PYTEST) tests/chaos --timeout 3600
+
+bench: install ensure-redis ## the benchmarks; results in build/bench.json
+	$(PYTHON_BIN)/python -m benchmarks
+
+lock: install ## resolve requirements.lock anew within the bounds of pyproject.toml
+	$(PYTHON_BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --quiet \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove what the targets made, .venv too
+	rm -rf .venv build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find $(PACKAGES) tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,178 @@
+"""What lies in a DLQ: depth, ages, types, signatures, corruption, attempts; and how bad that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dlq import policy
+from dlq.brokers.base import Place
+from dlq.chunks import ChunkSize
+from dlq.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dlq.brokers.base import DeadLetterQueue, Pending
+    from dlq.settings import QueueConfig
+    from dlq.signatures import Signature
+
+_MINUTE = 60
+_MOST_MINUTES = 5_000  # bounds the histogram; older minutes are put together into hours
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCount:
+    """The messages of one signature. Times are aware, in UTC; None where no message says when it failed."""
+
+    signature: Signature
+    count: int
+    first_seen: datetime | None
+    last_seen: datetime | None
+    attempts_max: int | None
+    per_minute: dict[int, int]
+    """Messages by the epoch minute of their failure."""
+    samples: tuple[str, ...]
+    """Ids of a few messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A DLQ at one moment. Counts are messages."""
+
+    queue: str
+    at: datetime
+    depth: int
+    live_depth: int
+    quarantine_depth: int
+    read: int
+    corrupted: dict[str, int]
+    types: dict[str, int]
+    signatures: tuple[SignatureCount, ...]
+    oldest: datetime | None
+    newest: datetime | None
+    severity: policy.Severity
+    level: policy.Level | None
+
+
+@dataclass(slots=True)
+class _Running:
+    """The running counts of one signature."""
+
+    count: int = 0
+    first: float = float("inf")
+    last: float = float("-inf")
+    attempts: int = -1
+    minutes: Counter[int] = field(default_factory=Counter)
+    samples: list[str] = field(default_factory=list)
+
+
+def assess(queue: DeadLetterQueue, config: QueueConfig, *, limit: int | None = None) -> Assessment:
+    """Read a DLQ once, changing nothing; memory grows with signatures and minutes, not with messages.
+
+    `limit` bounds how many of its oldest messages are read.
+    """
+    reading = Reading.of(config)
+    depth = queue.depth(Place.DLQ)
+    running: dict[int, _Running] = {}
+    corrupted: Counter[str] = Counter()
+    read = 0
+    for chunk in oldest_first(queue, Place.DLQ, depth if limit is None else min(limit, depth)):
+        read += len(chunk)
+        _add(chunk, reading, running, corrupted)
+    counts = tuple(
+        _finished(reading.book.signature(code), seen)
+        for code, seen in sorted(running.items(), key=lambda item: -item[1].count)
+    )
+    types: Counter[str] = Counter()
+    for seen in counts:
+        types[seen.signature.type] += seen.count
+    oldest = min((seen.first_seen for seen in counts if seen.first_seen), default=None)
+    newest = max((seen.last_seen for seen in counts if seen.last_seen), default=None)
+    return Assessment(
+        config.name,
+        datetime.now(UTC),
+        depth,
+        queue.depth(Place.LIVE),
+        queue.depth(Place.QUARANTINE),
+        read,
+        dict(corrupted.most_common()),
+        dict(types.most_common()),
+        counts,
+        oldest,
+        newest,
+        policy.severity(config, depth, corrupted=sum(corrupted.values())),
+        policy.level(config, depth),
+    )
+
+
+def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[list[bytes]]:
+    """Read `total` messages from the consumer's end, a chunk at a time; the next is on its way meanwhile."""
+    size = ChunkSize(queue, place)
+    done = 0
+    ahead: Pending[list[bytes]] | None = queue.read(place, 0, size.count(total)) if total else None
+    while ahead is not None:
+        chunk = ahead.result()
+        size.saw(chunk)
+        done += len(chunk)
+        ahead = queue.read(place, done, size.count(total - done)) if chunk and done < total else None
+        if ahead is not None:
+            size.probe(done)
+        if chunk:
+            yield chunk
+
+
+def _add(chunk: list[bytes], reading: Reading, running: dict[int, _Running], corrupted: Counter[str]) -> None:
+    read, code_of = reading.reader.read, reading.book.code
+    for raw in chunk:
+        envelope = read(raw)
+        seen = running.get(code := code_of(envelope))
+        if seen is None:
+            seen = running[code] = _Running()
+        seen.count += 1
+        if envelope.corruption is not None:
+            corrupted[envelope.corruption] += 1
+        when = envelope.failed_at
+        if when is not None:
+            if when < seen.first:
+                seen.first = when
+            if when > seen.last:
+                seen.last = when
+            seen.minutes[int(when // _MINUTE)] += 1
+            if len(seen.minutes) > _MOST_MINUTES:
+                seen.minutes = _coarser(seen.minutes)
+        attempts = envelope.attempts
+        if attempts is not None and attempts > seen.attempts:
+            seen.attempts = attempts
+        if len(seen.samples) < 3 and envelope.id is not None:  # noqa: PLR2004 - a few are enough to look one up
+            seen.samples.append(envelope.id)
+
+
+def _coarser(minutes: Counter[int]) -> Counter[int]:
+    """Put the older half of the minutes together by the hour."""
+    middle = sorted(minutes)[len(minutes) // 2]
+    merged: Counter[int] = Counter()
+    for minute, count in minutes.items():
+        merged[minute if minute >= middle else minute - minute % 60] += count
+    return merged
+
+
+def _finished(signature: Signature, seen: _Running) -> SignatureCount:
+    return SignatureCount(
+        signature,
+        seen.count,
+        _moment(seen.first),
+        _moment(seen.last),
+        seen.attempts if seen.attempts >= 0 else None,
+        dict(sorted(seen.minutes.items())),
+        tuple(seen.samples),
+    )
+
+
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -1,0 +1,1 @@
+"""The brokers: one file an adapter, none imports another."""

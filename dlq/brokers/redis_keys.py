@@ -1,0 +1,53 @@
+"""The names of the keys that the ledger and the lock of a queue have in Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKeys:
+    """Key names of one queue's ledger, all in the hash slot of its DLQ.
+
+    https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+    """
+
+    dlq: str
+
+    @property
+    def _base(self) -> str:
+        start = self.dlq.find("{")
+        end = self.dlq.find("}", start + 1)
+        has_tag = start >= 0 and end > start + 1
+        return f"dlq-drain:{self.dlq}" if has_tag else f"dlq-drain:{{{self.dlq}}}"
+
+    @property
+    def lock(self) -> str:
+        """The hash that says who holds the queue."""
+        return f"{self._base}:lock"
+
+    @property
+    def fence(self) -> str:
+        """The counter of fencing tokens; it has no expiry, so that tokens never repeat."""
+        return f"{self._base}:fence"
+
+    @property
+    def runs(self) -> str:
+        """The sorted set of run ids by their start."""
+        return f"{self._base}:runs"
+
+    def run(self, run_id: str) -> str:
+        """Name the hash of a run."""
+        return f"{self._base}:run:{run_id}"
+
+    def batches(self, run_id: str) -> str:
+        """Name the hash of a run's batches, by sequence number."""
+        return f"{self._base}:run:{run_id}:batches"
+
+    def originals(self, run_id: str) -> str:
+        """Name the hash of a run's kept originals, by `sequence:entry`."""
+        return f"{self._base}:run:{run_id}:originals"
+
+    def signatures(self, run_id: str) -> str:
+        """Name the hash of a run's signatures, by code."""
+        return f"{self._base}:run:{run_id}:signatures"

@@ -1,0 +1,185 @@
+"""One Redis connection whose commands can be sent before the answers of earlier ones are read."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError as RedisConnectionError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from dlq.errors import (
+    AuthError,
+    BrokerError,
+    BrokerMemoryError,
+    BrokerUnreachableError,
+    CrossSlotError,
+    DlqError,
+    ReadOnlyReplicaError,
+    WrongKeyTypeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "release", "renew", "unstash")
+
+
+def script_text(name: str) -> str:
+    """Read the source of one of our scripts."""
+    return resources.files("dlq.brokers").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+
+
+def explain(error: Exception, what: str) -> DlqError:
+    """Name a Redis failure in our words: what failed, on what, and what to do next."""
+    text = str(error)
+    code = text.split(" ", 1)[0]
+    if isinstance(error, AuthenticationError | NoPermissionError) or code in {"NOAUTH", "WRONGPASS", "NOPERM"}:
+        return AuthError(f"{what}: Redis refused the credentials or lacks a permission ({text}).")
+    if isinstance(error, ReadOnlyError) or code == "READONLY":
+        return ReadOnlyReplicaError(f"{what}: this Redis is a read-only replica.")
+    if isinstance(error, OutOfMemoryError) or code == "OOM":
+        return BrokerMemoryError(
+            f"{what}: Redis is over its maxmemory and refused the write."
+        )
+    if code in {"CROSSSLOT", "MOVED", "ASK"}:
+        return CrossSlotError(
+            f"{what}: this Redis is a cluster and the keys lie in different slots."
+        )
+    if code == "WRONGTYPE" or "wrong kind of value" in text:
+        return WrongKeyTypeError(f"{what}: a key that should be a list is of another type ({text}).")
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+        return BrokerUnreachableError(f"{what}: Redis does not answer ({text}).")
+    return BrokerError(f"{what}: Redis answered {text}")
+
+
+@dataclass(slots=True, eq=False)
+class Reply(Generic[T]):
+    """An answer on its way; answers arrive in the order of the commands."""
+
+    wire: Wire
+    what: str
+    read: Callable[[Any], T]
+    value: T | None = None
+    error: Exception | None = None
+    arrived: bool = False
+
+    def result(self) -> T:
+        """Wait for this answer, taking in those of earlier commands on the way."""
+        while not self.arrived:
+            self.wire.take_in()
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+@dataclass(slots=True)
+class Wire:
+    """A connection of its own, with the answers that are still to come."""
+
+    url: str
+    timeout: float = 30.0
+    _client: redis.Redis = field(init=False)
+    _connection: Any = field(init=False, default=None)
+    _waiting: deque[Reply[Any]] = field(init=False, default_factory=deque)
+    _shas: dict[str, str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare the client; nothing is sent before the first command."""
+        # The domain does not retry (a task or the command does), and a retry below us would hide a lost answer.
+        self._client = redis.Redis.from_url(
+            self.url,
+            socket_timeout=self.timeout,
+            socket_connect_timeout=min(self.timeout, 5.0),
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+        )
+
+    def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Reply[T]:
+        """Send a command; `read` turns its raw answer into a value."""
+        try:
+            connection = self._connected()
+            connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        except (RedisError, OSError) as exc:
+            self.drop()
+            raise explain(exc, what) from exc
+        reply: Reply[T] = Reply(self, what, read)
+        self._waiting.append(reply)
+        return reply
+
+    def call(self, what: str, *command: Any) -> Any:
+        """Send a command and wait for its raw answer."""
+        return self.send(what, _same, *command).result()
+
+    def script(self, what: str, read: Callable[[Any], T], name: str, keys: list[str], args: list[Any]) -> Reply[T]:
+        """Send one of our scripts by its digest; the server has it since the connection was made."""
+        self._connected()
+        return self.send(what, read, "EVALSHA", self._shas[name], len(keys), *keys, *args)
+
+    def take_in(self) -> None:
+        """Read the next answer from the connection."""
+        reply = self._waiting.popleft()
+        reply.arrived = True
+        try:
+            reply.value = reply.read(self._connection.read_response())
+        except NoScriptError as exc:  # SCRIPT FLUSH or a restart: the scripts are sent again with the next connection
+            self.drop()
+            reply.error = explain(RedisConnectionError(str(exc)), reply.what)
+        except ResponseError as exc:
+            reply.error = explain(exc, reply.what)
+        except (RedisError, OSError) as exc:
+            reply.error = explain(exc, reply.what)
+            self.drop(reply.error)
+        except DlqError as exc:
+            reply.error = exc
+
+    def drop(self, reason: Exception | None = None) -> None:
+        """Close the connection; whatever was still to come fails, and the next command connects anew."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+        while self._waiting:
+            reply = self._waiting.popleft()
+            reply.arrived = True
+            reply.error = reason or BrokerUnreachableError(
+                f"{reply.what}: the connection to Redis was closed before the answer came."
+            )
+
+    def close(self) -> None:
+        """Close the connection and the pool."""
+        self.drop()
+        self._client.close()
+
+    def _connected(self) -> Any:
+        if self._connection is None:
+            try:
+                connection = self._client.connection_pool.get_connection()
+                self._connection = connection
+                for name in SCRIPTS:
+                    connection.send_command("SCRIPT", "LOAD", script_text(name))
+                    self._shas[name] = connection.read_response().decode()
+            except (RedisError, OSError) as exc:
+                self.drop()
+                raise explain(exc, "connecting") from exc
+        return self._connection
+
+
+def _same(answer: Any) -> Any:
+    return answer

@@ -1,0 +1,57 @@
+"""How many messages fit into one call, by count and by bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlq.brokers.base import DeadLetterQueue, Pending, Place
+
+MAX_MESSAGES = 1000
+MAX_BYTES = 512 * 1024  # one call moves no more than this, so that none holds the broker for 5 ms
+_PROBES = 8
+
+
+@dataclass(slots=True)
+class ChunkSize:
+    """Sizes the next chunk from the last one and from probes into what lies ahead.
+
+    A list cannot be asked for its bytes, and dead letters are often dead because they are huge: reading 1,000 of
+    10 MB blindly would hurt the broker. So the lengths of a few messages ahead are measured first.
+    """
+
+    queue: DeadLetterQueue
+    place: Place
+    most: int = MAX_MESSAGES
+    _seen: float = field(init=False, default=0.0)
+    _ahead: float = field(init=False, default=0.0)
+    _probe: Pending[list[int]] | None = field(init=False, default=None)
+
+    def count(self, remaining: int) -> int:
+        """Say how many messages to ask for, of `remaining`."""
+        if self._probe is None and not self._ahead:
+            self.probe(0)
+        if self._probe is not None:
+            lengths = [length for length in self._probe.result() if length]
+            self._ahead = sum(lengths) / len(lengths) if lengths else 0.0
+            self._probe = None
+        expected = max(self._seen, self._ahead, 1.0)
+        return max(1, min(remaining, self.most, int(MAX_BYTES / expected)))
+
+    def probe(self, skip: int) -> None:
+        """Measure a few messages beyond `skip`, to be used by the next `count`."""
+        step = MAX_MESSAGES // _PROBES
+        self._probe = self.queue.lengths(self.place, [skip + step * i for i in range(1, 2 * _PROBES)])
+
+    def saw(self, chunk: Sequence[bytes]) -> None:
+        """Learn from a chunk that was read."""
+        if chunk:
+            self._seen = sum(map(len, chunk)) / len(chunk)
+            self.most = min(MAX_MESSAGES, self.most * 2)
+
+    def shrink(self) -> None:
+        """Ask for less: somebody else is taking messages at the same end."""
+        self.most = max(1, self.most // 2)

@@ -1,0 +1,41 @@
+"""The `dlq` command. It drives the domain itself: no Prefect server is needed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dlq.cli import looking, undoing, working
+
+_EXIT = "Exit status: 0 done, 1 failed, 2 bad arguments, 3 refused, 4 stopped by the breaker."
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT)
+@click.version_option(package_name="dlq-drain")
+def cli() -> None:
+    """Look at dead letter queues, drain them, and take back what was done."""
+
+
+for command in (*looking.COMMANDS, *working.COMMANDS, *undoing.COMMANDS):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; our own errors become one line on stderr and their exit status."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        status = exc.exit_code
+    except click.Abort:
+        click.echo("Stopped. Nothing is half done; `dlq runs` shows what can be resumed.", err=True)
+        status = 1
+    except Exception as exc:
+        from dlq.errors import DlqError  # noqa: PLC0415 - the help must not wait for it
+
+        if not isinstance(exc, DlqError):
+            raise
+        click.echo(f"dlq: {exc}", err=True)
+        status = exc.exit_status
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,88 @@
+"""Turn what was typed into a request, and ask before anything moves."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlq.durations import parse_age
+from dlq.edits import Edit
+from dlq.errors import BadArgumentError
+from dlq.pace import Mode, Pace
+from dlq.preview import preview
+from dlq.run import Kind, Request
+from dlq.selectors import Selector
+
+if TYPE_CHECKING:
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.settings import QueueConfig
+
+
+def whoami() -> str:
+    """Name the person at this terminal."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return f"unknown@{socket.gethostname()}"
+
+
+def request_of(kind: str, given: dict[str, Any]) -> Request:
+    """Build a request from the options of a command."""
+    pace = pace_of(given)
+    now = datetime.now(UTC)
+    ages = {name: parse_age(given[name], now) if given[name] else None for name in ("older_than", "newer_than")}
+    return Request(
+        Kind(kind),
+        whoami(),
+        given["reason"],
+        Selector(
+            types=given["types"],
+            signatures=given["signatures"],
+            error=given["error"],
+            **ages,
+            now=now,
+            attempts_min=given["attempts_min"],
+            where=given["where"],
+            corrupted=bool(given.get("corrupted")),
+        ),
+        Edit.from_options(given.get("set_", ()), given.get("unset", ()), given.get("increment", ())),
+        pace.as_parameters(),
+        given["limit"],
+    )
+
+
+def pace_of(given: dict[str, Any]) -> Pace:
+    """Read the pace; options that do not go with it are refused rather than ignored."""
+    batch, pause, most = (given.get(name) for name in ("batch", "pause", "max_batches"))
+    if given["mode"] == Mode.NONE:
+        if pause:
+            raise BadArgumentError("--pause does not go with --pace none.")
+        unpaced = Pace.unpaced(most or 0)
+        return unpaced if batch is None else Pace(Mode.NONE, batch, 0.0, most or 0)
+    usual = Pace()
+    return Pace(
+        Mode.FIXED,
+        usual.batch if batch is None else batch,
+        usual.pause if pause is None else pause,
+        usual.max_batches if most is None else most,
+    )
+
+
+def confirm(queue: DeadLetterQueue, config: QueueConfig, request: Request) -> None:
+    """Show what would be done and ask; without a terminal there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise BadArgumentError("There is nobody to ask here: say --yes, or --dry-run to only look.")
+    seen = preview(queue, config, request)
+    agree(f"{request.kind.value.capitalize()} {seen.selected:,} of {seen.depth:,} messages of {config.name}?")
+
+
+def agree(question: str) -> None:
+    """Ask, and stop unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise BadArgumentError("There is nobody to ask here: say --yes.")
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,55 @@
+"""Commands that take things back: rollback. And the demo."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+
+
+@click.command()
+@click.argument("run")
+@click.option("--reason", default="", metavar="TEXT", help="Why: it stays in the ledger.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
+def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
+    """Take RUN back: what it put into the live queue or the quarantine and nobody has taken yet returns to the DLQ."""
+    from dlq.cli.asking import agree, whoami  # noqa: PLC0415
+    from dlq.cli.render import console, emit, result_json  # noqa: PLC0415
+    from dlq.opening import open_run  # noqa: PLC0415
+    from dlq.reading import Reading  # noqa: PLC0415
+    from dlq.rollback import roll_back  # noqa: PLC0415
+    from dlq.run import find_run  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.verify import verify  # noqa: PLC0415
+
+    with open_run(load_settings(), run) as (broker, config, record):
+        if not yes:
+            agree(f"Take back run {run} ({record.selected:,} messages of {config.name})?")
+        undone = roll_back(broker, config, run, whoami(), reason)
+        outcome = verify(broker, run, Reading.of(config))
+        record = find_run(broker, run)
+    if as_json:
+        emit({**result_json(record, outcome), "rollback": asdict(undone)})
+        return
+    out = console()
+    out.print(f"run {run}: {undone.withdrawn:,} messages are back in the DLQ (rollback {undone.run_id})")
+    if undone.out_of_reach:
+        out.print(f"{undone.out_of_reach:,} could not be undone: workers, or somebody else, had taken them already")
+    if undone.again:
+        out.print(f"{undone.again:,} were redriven once more by a later run: roll that run back first")
+    out.print(outcome.conservation)
+
+
+@click.command()
+@click.option("--messages", default=60_000, show_default=True, type=click.IntRange(1_000), help="How many to make up.")
+@click.option("--seed", default=7, show_default=True, help="The same seed makes the same messages.")
+def demo(messages: int, seed: int) -> None:
+    """Make up an incident on servers of its own, run it, and compare the result with the known truth."""
+    from dlq.demo.run import main  # noqa: PLC0415
+
+    sys.exit(main(messages=messages, seed=seed))
+
+
+COMMANDS = (rollback, demo)

@@ -1,0 +1,151 @@
+"""Commands that move messages: drain, quarantine, resume."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlq.cli.options import edit_options, pace_options, selector_options, settle_options, work_options
+
+if TYPE_CHECKING:
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.ledger import RunRecord
+    from dlq.run import Request, Run
+    from dlq.settings import QueueConfig
+    from dlq.sift import Wave
+
+
+@click.command()
+@click.argument("queue")
+@selector_options
+@edit_options
+@pace_options
+@settle_options
+@work_options
+def drain(queue: str, **given: Any) -> None:
+    """Redrive messages of QUEUE from its DLQ to its live queue, and see what becomes of them."""
+    _work("drain", queue, given)
+
+
+@click.command()
+@click.argument("queue")
+@selector_options
+@click.option("--corrupted", is_flag=True, help="Only messages that cannot be read.")
+@work_options
+def quarantine(queue: str, **given: Any) -> None:
+    """Move messages of QUEUE from its DLQ to its quarantine, where nothing works on them."""
+    _work("quarantine", queue, {**given, "mode": "none"})
+
+
+@click.command()
+@click.argument("run")
+@click.option("--take-over", is_flag=True, help="Take the queue from the run's process even if its lock is still held.")
+@settle_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
+def resume(run: str, *, take_over: bool, settle: float, grace: float, as_json: bool) -> None:
+    """Go on with RUN where its ledger says that it stopped."""
+    from dlq import run as runs  # noqa: PLC0415
+    from dlq.cli.asking import whoami  # noqa: PLC0415
+    from dlq.opening import open_run  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+
+    with open_run(load_settings(), run) as (broker, config, record):
+        taken = [take_over]
+
+        def again() -> Run:
+            opened = runs.resume(broker, config, run, whoami(), take_over=taken[0])
+            taken[0] = True  # from here on the run is ours: after a lost connection its lock is taken back
+            return opened
+
+        _drive_and_report(broker, config, runs.Request.from_record(record), again, settle, grace, as_json=as_json)
+
+
+def _work(kind: str, name: str, given: dict[str, Any]) -> None:
+    from dlq import run as runs  # noqa: PLC0415
+    from dlq.cli.asking import confirm, request_of  # noqa: PLC0415
+    from dlq.opening import open_queue  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+
+    with open_queue(load_settings(), name) as (broker, config):
+        request = request_of(kind, given)
+        if given["dry_run"]:
+            _preview(broker, config, request, as_json=given["as_json"])
+            return
+        if not given["yes"]:
+            confirm(broker, config, request)
+        run_id = runs.new_run_id(config.name)
+        started = [False]
+
+        def again() -> Run:
+            # Only a run that this process has begun may take its own lock back.
+            opened = runs.start(broker, config, request, run_id)
+            started[0] = True
+            return opened
+
+        settle, grace = given.get("settle", 0.0), given.get("grace", 0.0)
+        _drive_and_report(broker, config, request, again, settle, grace, as_json=given["as_json"])
+
+
+def _drive_and_report(
+    broker: DeadLetterQueue,
+    config: QueueConfig,
+    request: Request,
+    open_run: Any,
+    settle: float,
+    grace: float,
+    *,
+    as_json: bool,
+) -> None:
+    import time  # noqa: PLC0415
+
+    from dlq import drive  # noqa: PLC0415
+    from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
+    from dlq.pace import Pace  # noqa: PLC0415
+    from dlq.reading import Reading  # noqa: PLC0415
+    from dlq.verify import verify  # noqa: PLC0415
+
+    pace = Pace.from_parameters(request.pace)
+    record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress)
+    if record.redriven:
+        drive.settle(broker, settle, grace, time.sleep)
+    outcome = verify(broker, record.run_id, Reading.of(config))
+    broker.annotate(record.run_id, {"conservation": outcome.conservation})
+    texts = broker.signatures(record.run_id)
+    if as_json:
+        emit(result_json(record, outcome))
+    else:
+        show_result(record, outcome, texts)
+    if outcome.unexplained:
+        sys.exit(1)
+
+
+def _progress(run: Run, wave: Wave) -> None:
+    """Say on stderr what a wave did, so that stdout stays the result."""
+    left = "the pass is at its end" if wave.ended else f"{run.sift.remaining:,} not looked at yet"
+    refused = f", {wave.refused:,} kept because the edit did not apply" if wave.refused else ""
+    click.echo(
+        f"{run.run_id} wave {wave.number}: {wave.selected:,} of {wave.scanned:,} selected{refused}; {left}", err=True
+    )
+
+
+def _preview(broker: DeadLetterQueue, config: QueueConfig, request: Request, *, as_json: bool) -> None:
+    from dlq.cli.render import console, emit, table  # noqa: PLC0415
+    from dlq.preview import preview  # noqa: PLC0415
+
+    seen = preview(broker, config, request)
+    if as_json:
+        emit(seen.as_dict())
+        return
+    out = console()
+    out.print(f"dry run: {request.kind} of {config.name} would select {seen.selected:,} of {seen.depth:,}; nothing was moved")
+    table(["type", "messages"], seen.types.items())
+    table(["signature", "failure", "messages"], [(key, text, n) for (key, text), n in seen.signatures.items()])
+    if seen.refused:
+        out.print(f"the edit does not apply to {seen.refused:,} messages, which would be kept")
+    for diff in seen.diffs:
+        out.print(diff)
+
+
+COMMANDS = (drain, quarantine, resume)

@@ -1,0 +1,98 @@
+"""What a drain, a quarantine or a discard does with each message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dlq.brokers.base import EDIT, KEEP
+from dlq.errors import EditError
+from dlq.ledger import entry_prefix, fingerprint, pack_signature
+from dlq.sift import Verdict
+
+if TYPE_CHECKING:
+    from dlq.edits import Edit
+    from dlq.fastlane import Entries
+    from dlq.reading import Reading
+    from dlq.selectors import Selector
+
+
+@dataclass(slots=True)
+class Choose:
+    """Does one thing with every message that a selector takes, and keeps the rest.
+
+    Messages go through the fast lane, and most selectors can be answered for a whole signature at once. An envelope
+    is built only for a message whose content is asked about, or that is to be edited.
+    """
+
+    action: bytes
+    selector: Selector
+    edit: Edit
+    reading: Reading
+    _prefixes: dict[int, bytes] = field(init=False, default_factory=dict)
+    _answers: dict[tuple[int, bool], bool | None] = field(init=False, default_factory=dict)
+
+    def __call__(self, messages: list[bytes]) -> Verdict:
+        """Decide on a chunk, oldest message first."""
+        if not self.edit.is_nothing:
+            return self._edited(messages)
+        scan = self.reading.lane.entries(messages)
+        rows = self._rows(scan)
+        answers = {self._answer(*pair) for pair in set(zip(scan.codes, scan.corrupted, strict=True))}
+        if answers == {True}:
+            return Verdict(self.action, rows, [], scan.codes)
+        if answers == {False}:
+            return Verdict(KEEP, [], [], scan.codes)
+        chosen = [
+            self._matches(raw, code) if (answer := self._answers[code, bad]) is None else answer
+            for raw, code, bad in zip(messages, scan.codes, scan.corrupted, strict=True)
+        ]
+        actions = b"".join([self.action if yes else KEEP for yes in chosen])
+        return Verdict(actions, [row for row, yes in zip(rows, chosen, strict=True) if yes], [], scan.codes)
+
+    def take_back(self, verdict: Verdict) -> None:
+        """Do nothing: these decisions use nothing up."""
+
+    def new_signatures(self) -> list[tuple[int, str]]:
+        """Return the signatures met since the last call."""
+        return [(code, pack_signature(signature)) for code, signature in self.reading.book.drain_new()]
+
+    def _rows(self, scan: Entries) -> list[bytes]:
+        """Pack the ledger entries of a chunk as if all of it were selected."""
+        prefixes = self._prefixes
+        for code in set(scan.codes) - prefixes.keys():
+            prefixes[code] = entry_prefix(self.action, code)
+        columns = zip(scan.codes, scan.fingerprints, scan.identities, strict=True)
+        return [prefixes[code] + digest + identity for code, digest, identity in columns]
+
+    def _answer(self, code: int, corrupted: bool) -> bool | None:  # noqa: FBT001 - half of a pair, not a switch
+        """Ask the selector once a signature; None: it depends on the message."""
+        if (code, corrupted) not in self._answers:
+            signature = self.reading.book.signature(code)
+            self._answers[code, corrupted] = self.selector.by_signature(signature, corrupted=corrupted)
+        return self._answers[code, corrupted]
+
+    def _matches(self, raw: bytes, code: int) -> bool:
+        return self.selector.matches(self.reading.reader.read(raw), self.reading.book.key(code))
+
+    def _edited(self, messages: list[bytes]) -> Verdict:
+        """Decide message by message; one that the edit does not apply to is kept."""
+        reading = self.reading
+        actions, entries, edited, codes = bytearray(), [], [], []
+        refused = 0
+        for raw in messages:
+            envelope = reading.reader.read(raw)
+            code = reading.book.code(envelope)
+            codes.append(code)
+            action = KEEP
+            if self.selector.matches(envelope, reading.book.key(code)):
+                try:
+                    edited.append(self.edit.apply(envelope))
+                    action = EDIT
+                except EditError:
+                    refused += 1
+            actions += action
+            if action == EDIT:
+                identity = reading.identifier.identity(envelope)
+                entries.append(entry_prefix(EDIT, code) + fingerprint(edited[-1]) + identity)
+        return Verdict(bytes(actions), entries, edited, codes, refused)

@@ -1,0 +1,178 @@
+"""The named errors of the domain.
+
+The docstring of an error is its default message. `advice` says what to do next, `exit_status` is what the
+`dlq` command ends with: 1 failed, 2 bad arguments or configuration, 3 refused, 4 stopped by the breaker.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from dlq.redaction import redact
+
+
+class DlqError(Exception):
+    """The operation on the dead letter queue failed."""
+
+    exit_status: ClassVar[int] = 1
+    advice: ClassVar[str] = ""
+
+    def __init__(self, detail: str | None = None, /, **facts: object) -> None:
+        """Build the message: what failed, the facts (queue, key, run ...), what to do next.
+
+        `detail` takes the place of the docstring. Facts that are None are left out.
+        """
+        self.detail = redact(detail or self._default())
+        self.facts: dict[str, object] = {
+            name: redact(fact) if isinstance(fact, str) else fact
+            for name, fact in facts.items()
+            if fact is not None
+        }
+        super().__init__(self._message())
+
+    @classmethod
+    def _default(cls) -> str:
+        """Give the first paragraph of the docstring on one line."""
+        return " ".join((cls.__doc__ or DlqError.__doc__ or "").split("\n\n")[0].split())
+
+    def _message(self) -> str:
+        """Join the detail, the facts and the advice into one text."""
+        text = self.detail
+        if self.facts:
+            facts = ", ".join(f"{name.replace('_', ' ')} {_show(fact)}" for name, fact in self.facts.items())
+            stop = "." if text.endswith(".") else ""
+            text = f"{text.removesuffix('.')} ({facts}){stop}"
+        return f"{text} {self.advice}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by detail and facts, so that a copy in another process says the same once."""
+        return _rebuild, (type(self), self.detail, self.facts)
+
+    @classmethod
+    def from_facts(cls, detail: str, facts: Mapping[str, Any]) -> Self:
+        """Make the error again from its parts."""
+        return cls(detail, **facts)
+
+
+def _rebuild(cls: type[DlqError], detail: str, facts: Mapping[str, Any]) -> DlqError:
+    return cls.from_facts(detail, facts)
+
+
+def _show(fact: object) -> str:
+    """Render one fact: lists with commas, the rest as text."""
+    if isinstance(fact, list | tuple | set | frozenset):
+        return ", ".join(str(item) for item in fact) or "none"
+    return str(fact)
+
+
+class ConfigError(DlqError):
+    """The configuration cannot be used."""
+
+    exit_status = 2
+    advice = "Correct the setting and start again."
+
+
+class BadArgumentError(DlqError):
+    """An argument cannot be used."""
+
+    exit_status = 2
+
+
+class EditError(BadArgumentError):
+    """The edit does not apply to this message, which stays as it is."""
+
+
+class UnknownQueueError(DlqError):
+    """There is no queue of this name."""
+
+    exit_status = 2
+    advice = "Name one of the known queues, or add a [queues.NAME] table to dlq.toml."
+
+
+class RunNotFoundError(DlqError):
+    """The ledger has no run of this id."""
+
+    exit_status = 2
+    advice = "List the runs with `dlq runs`; a ledger expires after DLQ_LEDGER_DAYS days."
+
+
+class BrokerError(DlqError):
+    """The broker refused a command."""
+
+    advice = (
+        "Nothing was half done: each batch is one atomic call. See the broker's log, then resume the run."
+    )
+
+
+class BrokerUnreachableError(BrokerError):
+    """The broker cannot be reached."""
+
+    advice = "Check that it runs and that DLQ_REDIS_URL names it, then resume the run."
+
+
+class AuthError(BrokerError):
+    """The broker refused the login, or the user lacks a permission."""
+
+    advice = "Check the user and password in DLQ_REDIS_URL, and the user's rights to the commands and keys."
+
+
+class ReadOnlyReplicaError(BrokerError):
+    """The broker is a read-only replica."""
+
+    advice = "Point DLQ_REDIS_URL at the primary, then resume the run."
+
+
+class BrokerMemoryError(BrokerError):
+    """The broker is out of memory and takes no writes."""
+
+    advice = "Free memory or raise maxmemory, then resume the run; the batch was not applied."
+
+
+class WrongKeyTypeError(BrokerError):
+    """A key of the queue does not hold a list."""
+
+    advice = "Look at the key with TYPE; give the queue another key in dlq.toml or move the stranger away."
+
+
+class CrossSlotError(BrokerError):
+    """The keys of the queue lie in different slots of the cluster."""
+
+    advice = "Use the cluster adapter, or give the keys one hash tag, as in {tokpulse}:dlq:webhooks."
+
+
+class LockedError(DlqError):
+    """Another run holds the lock of the queue."""
+
+    exit_status = 3
+    advice = "Wait until it ends or, if its process is dead, until the lock expires."
+
+
+class LockLostError(DlqError):
+    """The run no longer holds the lock of the queue."""
+
+    advice = (
+        "It was too slow to renew the lock or somebody took it. Nothing was moved after that; resume the run."
+    )
+
+
+class QueueDisturbedError(DlqError):
+    """Somebody else keeps changing the end of the queue that this run works on."""
+
+    advice = "Stop the other consumer or drainer of this DLQ, then resume the run."
+
+
+class LedgerError(DlqError):
+    """The ledger of the run cannot be read or written."""
+
+    advice = "Nothing moves without its ledger entry. Check the ledger's keys with `dlq show RUN`."
+
+
+class EmbeddedServerError(DlqError):
+    """The embedded server did not start."""
+
+    advice = "Install redis-server, or set DLQ_REDIS_URL to a server that runs."
+
+
+class RunStateError(DlqError):
+    """The run is not in a state in which this can be done."""
+
+    exit_status = 3

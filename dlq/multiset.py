@@ -1,0 +1,61 @@
+"""A compact multiset of 8-byte digests: a million of them in about 13 MB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+class DigestSet:
+    """Counts how often each digest was put in, and gives each out at most that often."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Take in digests, as chunks of concatenated 8-byte pieces."""
+        pieces = [np.frombuffer(chunk, dtype="<u8") for chunk in chunks]
+        values = np.concatenate(pieces) if pieces else np.empty(0, dtype="<u8")
+        values.sort()
+        self._values = values
+        self._taken = np.zeros(len(values), dtype=bool)
+        self.left = len(values)
+
+    def __len__(self) -> int:
+        """Count the digests that were put in."""
+        return len(self._values)
+
+    def take(self, digests: bytes) -> np.ndarray:
+        """Take one out for each of the given digests; return which could be had."""
+        wanted = np.frombuffer(digests, dtype="<u8")
+        got = np.zeros(len(wanted), dtype=bool)
+        if not self.left or not len(wanted):
+            return got
+        first = np.searchsorted(self._values, wanted)
+        hits = np.flatnonzero(self._values[np.minimum(first, len(self._values) - 1)] == wanted)
+        # Most digests are asked for once: those are done in one go, repeated ones by hand.
+        once = hits[np.unique(first[hits], return_index=True)[1]]
+        fresh = once[~self._taken[first[once]]]
+        self._taken[first[fresh]] = True
+        got[fresh] = True
+        for i in np.setdiff1d(hits, fresh, assume_unique=True):
+            place = first[i]
+            while place < len(self._values) and self._values[place] == wanted[i]:
+                if not self._taken[place]:
+                    self._taken[place] = True
+                    got[i] = True
+                    break
+                place += 1
+        self.left -= int(got.sum())
+        return got
+
+    def put_back(self, digests: bytes) -> None:
+        """Put digests in again that were taken out."""
+        for digest in np.frombuffer(digests, dtype="<u8"):
+            place = int(np.searchsorted(self._values, digest))
+            while place < len(self._values) and self._values[place] == digest:
+                if self._taken[place]:
+                    self._taken[place] = False
+                    self.left += 1
+                    break
+                place += 1

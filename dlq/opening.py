@@ -1,0 +1,45 @@
+"""Open a queue by its name, with the adapter that its address asks for."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dlq.brokers.redis_list import RedisListQueue
+from dlq.errors import RunNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.ledger import RunRecord
+    from dlq.settings import QueueConfig, Settings
+
+
+@contextmanager
+def open_queue(settings: Settings, name: str) -> Iterator[tuple[DeadLetterQueue, QueueConfig]]:
+    """Open queue `name`; the connection is made by the first call and closed at the end."""
+    config = settings.queue(name)
+    queue = RedisListQueue(
+        config,
+        settings.redis_url.get_secret_value(),
+        lock_seconds=settings.lock_seconds,
+        ledger_days=settings.ledger_days,
+    )
+    try:
+        yield queue, config
+    finally:
+        queue.close()
+
+
+@contextmanager
+def open_run(settings: Settings, run_id: str) -> Iterator[tuple[DeadLetterQueue, QueueConfig, RunRecord]]:
+    """Open the queue whose ledger has a run, or raise RunNotFoundError."""
+    # A run's name begins with its queue's; looking there first saves a connection for each other queue.
+    for name in sorted(settings.queues, key=lambda name: not run_id.startswith(f"{name}-")):
+        with open_queue(settings, name) as (queue, config):
+            record = queue.run(run_id)
+            if record is not None:
+                yield queue, config, record
+                return
+    raise RunNotFoundError(run=run_id)

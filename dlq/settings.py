@@ -1,0 +1,269 @@
+"""Everything that can be configured: the environment, and `dlq.toml` for the queues.
+
+The environment wins over the file, the file over the defaults. Reading happens in `load_settings` only.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dlq.errors import BadArgumentError, ConfigError, UnknownQueueError
+from dlq.fields import FieldPath
+from dlq.redaction import redact
+
+RUNBOOK_WORKERS: dict[str, str | None] = {
+    "webhooks": "webhook-workers",
+    "jobs": "job-workers",
+    "experiments": None,
+}
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+
+def _path(text: object) -> object:
+    """Refuse what FieldPath cannot read, in the words that pydantic passes on."""
+    if isinstance(text, str):
+        try:
+            FieldPath.parse(text)
+        except BadArgumentError as exc:
+            raise ValueError(str(exc)) from exc
+    return text
+
+
+PathText = Annotated[str, BeforeValidator(_path)]
+
+
+class FieldConfig(BaseModel):
+    """Where the fields of a message lie, as dotted paths; None means: detect by the usual names."""
+
+    model_config = _FROZEN
+
+    type: PathText | None = None
+    error: PathText | None = None
+    error_class: PathText | None = None
+    attempts: PathText | None = None
+    failed_at: PathText | None = None
+    id: PathText | None = None
+    volatile: tuple[PathText, ...] = Field(
+        default=(), description="Further paths that change when a message fails again"
+    )
+
+
+class Thresholds(BaseModel):
+    """When a queue needs whom: the numbers of the runbook's quick reference and escalation tables."""
+
+    model_config = _FROZEN
+
+    depth_warn: int = Field(default=1_000, ge=1)
+    depth_emergency: int = Field(default=10_000, ge=1)
+    growth_per_minute: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.depth_emergency < self.depth_warn:
+            raise ValueError("depth_emergency must not be lower than depth_warn")
+        return self
+
+
+class QueueConfig(BaseModel):
+    """One queue: the keys of its DLQ, live queue and quarantine, and how to read its messages."""
+
+    model_config = _FROZEN
+
+    name: str
+    dlq: str = Field(min_length=1)
+    live: str = Field(min_length=1)
+    quarantine: str = Field(min_length=1)
+    workers: str | None = Field(
+        default=None, description="Name of the Kubernetes deployment that works on the live queue"
+    )
+    fields: FieldConfig = FieldConfig()
+    schema_file: Path | None = Field(
+        default=None, alias="schema", description="JSON Schema of a healthy message"
+    )
+    thresholds: Thresholds = Thresholds()
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not _QUEUE_NAME.fullmatch(name):
+            raise ValueError("a queue name is letters, digits, dot, dash and underscore, at most 100")
+        return name
+
+    @model_validator(mode="after")
+    def _three_keys(self) -> Self:
+        if len({self.dlq, self.live, self.quarantine}) < 3:  # noqa: PLR2004 - the three keys of the line above
+            raise ValueError("dlq, live and quarantine must be three different keys")
+        return self
+
+    @field_validator("workers")
+    @classmethod
+    def _none_for_empty(cls, workers: str | None) -> str | None:
+        """Let a file say "no workers" for a queue of the runbook; TOML has no null."""
+        return workers or None
+
+    @staticmethod
+    def defaults(name: str, prefix: str = "tokpulse") -> dict[str, Any]:
+        """Give name, keys and workers of a queue of which nothing is said, by the runbook's pattern."""
+        return {
+            "name": name,
+            "dlq": f"{prefix}:dlq:{name}",
+            "live": f"{prefix}:{name}",
+            "quarantine": f"{prefix}:quarantine:{name}",
+            "workers": RUNBOOK_WORKERS.get(name),
+        }
+
+
+class Settings(BaseSettings):
+    """What the program was told; passwords stay inside SecretStr."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DLQ_", env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    redis_url: SecretStr = SecretStr("redis://localhost:6379/0")
+    config: Path | None = Field(default=None, description="The dlq.toml that was read, or None")
+    home: Path = Path(".dlq")
+    timezone: str = "UTC"
+    reports: Path | None = Field(default=None, description="Folder of the report files; see reports_folder")
+    ledger_days: int = Field(default=30, ge=1, le=3_650)
+    lock_seconds: int = Field(default=30, ge=5, le=3_600)
+    prefix: str = Field(default="tokpulse", min_length=1)
+    queues: dict[str, QueueConfig] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError) as exc:  # ZoneInfoNotFoundError is a KeyError, but a path gives OSError
+            raise ValueError("is not the name of a time zone, such as Europe/Berlin") from exc
+        except KeyError as exc:
+            raise ValueError("is not a known time zone, such as Europe/Berlin") from exc
+        return name
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _complete_keys(cls, queues: Any, info: Any) -> Any:
+        """Give each queue its name and the keys that it does not say; no queue said means the runbook's three."""
+        prefix = info.data.get("prefix", "tokpulse")
+        if not isinstance(queues, Mapping):
+            return queues
+        named = queues or {name: {} for name in RUNBOOK_WORKERS}
+        return {
+            name: {**QueueConfig.defaults(name, prefix), **table} if isinstance(table, Mapping) else table
+            for name, table in named.items()
+        }
+
+    @model_validator(mode="after")
+    def _own_dlq(self) -> Self:
+        owners: dict[str, str] = {}
+        for queue in self.queues.values():
+            other = owners.setdefault(queue.dlq, queue.name)
+            if other != queue.name:
+                raise ValueError(f"the queues {other} and {queue.name} have the same dlq key {queue.dlq}")
+        return self
+
+    @property
+    def redacted(self) -> str:
+        """Give the Redis address for display, without its password."""
+        return redact(self.redis_url.get_secret_value())
+
+    @property
+    def reports_folder(self) -> Path:
+        """Give the folder of the report files: the one that was set, else `reports` under the home."""
+        return self.reports or self.home / "reports"
+
+    @property
+    def zone(self) -> tzinfo:
+        """Give the time zone in which times are shown, and read where they have no offset."""
+        return ZoneInfo(self.timezone)
+
+    def queue(self, name: str) -> QueueConfig:
+        """Give a queue by its name; UnknownQueueError lists the known ones."""
+        try:
+            return self.queues[name]
+        except KeyError as exc:
+            raise UnknownQueueError(queue=name, known=sorted(self.queues)) from exc
+
+
+def load_settings() -> Settings:
+    """Read the environment and `dlq.toml`; ConfigError says which file or variable, which key, and what is wrong.
+
+    The file is DLQ_CONFIG, else `dlq.toml` here, else `dlq.toml` in DLQ_HOME; having none is fine.
+    """
+    file = _find_file()
+    said = _read_file(file) if file else {}
+    from_file = {key: value for key, value in said.items() if not os.environ.get(f"DLQ_{key.upper()}")}
+    try:
+        return Settings(**{**from_file, "config": file})
+    except ValidationError as exc:
+        problems = [
+            _problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)
+        ]
+        # The cause would print the input, and the input may hold a password.
+        raise ConfigError("; ".join(problems) + ".") from ValueError(f"{len(problems)} invalid settings")
+
+
+def _find_file() -> Path | None:
+    """Give the configuration file, or None when nobody made one."""
+    named = os.environ.get("DLQ_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise ConfigError("DLQ_CONFIG names a file that does not exist", file=named)
+        return Path(named)
+    home = Path(os.environ.get("DLQ_HOME") or Settings.model_fields["home"].default)
+    return next((file for file in (Path("dlq.toml"), home / "dlq.toml") if file.is_file()), None)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """Read the TOML; paths of schemas become relative to the file's own folder."""
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"{file} cannot be read: {exc}.") from exc
+    for reserved in ("config", "home"):
+        if reserved in said:
+            raise ConfigError(
+                f"{file}: {reserved}: set DLQ_{reserved.upper()} instead; it says where this file lies."
+            )
+    queues = said.get("queues")
+    for table in queues.values() if isinstance(queues, dict) else ():
+        if isinstance(table, dict) and isinstance(table.get("schema"), str):
+            table["schema"] = file.parent / table["schema"]
+    return said
+
+
+def _problem(error: Any, file: Path | None, from_file: Mapping[str, Any]) -> str:
+    """Say where a validation error comes from, which key it is about and what is wrong, never the value."""
+    place = [str(part) for part in error["loc"]]
+    wrong = (
+        "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    )
+    if not place or place[0] in from_file or place[0] not in Settings.model_fields:
+        return ": ".join(filter(None, (str(file or "dlq.toml"), ".".join(place), wrong)))
+    return f"DLQ_{place[0].upper()}: {wrong}"

@@ -1,0 +1,202 @@
+"""Steps on a queue: look at it, move messages wave by wave, find out what became of them, take them back.
+
+Each step opens the queue, calls the domain and closes it. A run keeps its lock between steps: the next step of the
+same run takes it over, everybody else is refused until it expires.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import get_run_logger
+from pydantic import BaseModel, ConfigDict, Field
+
+from dlq import rollback, verify
+from dlq.assess import Assessment, assess
+from dlq.edits import Edit
+from dlq.opening import open_queue
+from dlq.reading import Reading
+from dlq.rollback import Undone
+from dlq.run import Kind, Request, Run, find_run, start
+from dlq.selectors import Selector
+from dlq.settings import load_settings
+from tasks.retries import step
+
+RUNNING = "running"
+
+
+class Job(BaseModel):
+    """What a run is to do, in plain data; the same run id goes on where the ledger says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    queue: str
+    kind: Kind
+    who: str
+    reason: str = ""
+    selector: dict[str, Any] = Field(default_factory=dict)
+    edit: dict[str, Any] = Field(default_factory=dict)
+    pace: dict[str, Any] = Field(default_factory=dict)
+
+    def request(self) -> Request:
+        """Give the domain's own form; BadArgumentError or a validation error says what cannot be used."""
+        return Request(
+            self.kind,
+            self.who,
+            self.reason,
+            Selector.model_validate(self.selector),
+            Edit.model_validate(self.edit),
+            self.pace,
+        )
+
+
+class Standing(BaseModel):
+    """Where a run stands: its state and last wave in the ledger. Counts are messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: str
+    wave: int
+    selected: int
+    depth: int
+
+    @property
+    def running(self) -> bool:
+        """Say whether there may be more to do."""
+        return self.state == RUNNING
+
+
+class WaveDone(BaseModel):
+    """What a wave did. Counts are messages; `depth` is the DLQ's after it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    at: datetime
+    scanned: int
+    selected: int
+    refused: int
+    ended: bool
+    depth: int
+
+
+@step("queue-names")
+def queue_names(queue: str) -> list[str]:
+    """Give the names that are meant: all configured ones for `all`, else the one; UnknownQueueError lists them."""
+    settings = load_settings()
+    if queue == "all" and "all" not in settings.queues:
+        return list(settings.queues)
+    return [settings.queue(queue).name]
+
+
+@step("assess", "assess {queue}")
+def assess_queue(queue: str) -> Assessment:
+    """Read a DLQ once and change nothing."""
+    with open_queue(load_settings(), queue) as (broker, config):
+        found = assess(broker, config)
+    get_run_logger().info(
+        "%s: %d messages, %d signatures, severity %s", queue, found.depth, len(found.signatures), found.severity
+    )
+    return found
+
+
+@step("begin")
+def begin_run(job: Job) -> Standing:
+    """Begin a run, or find out how far an earlier attempt of it came."""
+    with open_queue(load_settings(), job.queue) as (broker, config):
+        record = broker.run(job.run_id)
+        if record is None or record.state == RUNNING:
+            record = start(broker, config, job.request(), job.run_id).record
+    get_run_logger().info("ledger run %s: %s, %d selected so far", job.run_id, record.state, record.selected)
+    return Standing(state=record.state, wave=record.wave, selected=record.selected, depth=record.depth)
+
+
+@step("wave", "wave {number}")
+def drain_wave(job: Job, number: int, budget: int) -> WaveDone:
+    """Do wave `number` of a run, up to `budget` messages; what the ledger has of it already is not done again."""
+    with open_queue(load_settings(), job.queue) as (broker, config):
+        run = start(broker, config, job.request(), job.run_id)
+        wave = run.wave(number, budget)
+        depth = run.record.depth
+    get_run_logger().info(
+        "wave %d: %d selected of %d scanned, DLQ depth %d", number, wave.selected, wave.scanned, depth
+    )
+    return WaveDone(
+        number=number,
+        at=datetime.now(UTC),
+        scanned=wave.scanned,
+        selected=wave.selected,
+        refused=wave.refused,
+        ended=wave.ended,
+        depth=depth,
+    )
+
+
+@step("pause", "pause {seconds} s")
+def pause_run(job: Job, seconds: float) -> None:
+    """Wait between two waves and keep the lock meanwhile."""
+    settings = load_settings()
+    with open_queue(settings, job.queue) as (broker, config):
+        _wait(start(broker, config, job.request(), job.run_id), seconds, settings.lock_seconds / 3)
+
+
+@step("finish")
+def finish_run(job: Job, note: str = "") -> Standing:
+    """Bring kept messages back into order, close the run in the ledger and give the queue back."""
+    with open_queue(load_settings(), job.queue) as (broker, config):
+        record = find_run(broker, job.run_id)
+        if record.state == RUNNING:
+            record = start(broker, config, job.request(), job.run_id).finish("done", note)
+    return Standing(state=record.state, wave=record.wave, selected=record.selected, depth=record.depth)
+
+
+@step("grace", "grace {seconds} s")
+def give_grace(seconds: float) -> None:
+    """Wait until the workers have had time to fail or to succeed."""
+    time.sleep(seconds)
+
+
+@step("verify", "verify {run_id}")
+def verify_run(queue: str, run_id: str) -> "Story":
+    """Look where the messages of a run are now."""
+    with open_queue(load_settings(), queue) as (broker, config):
+        reading = Reading.of(config)
+        outcome = verify.verify(broker, run_id, reading)
+        reading.book.load(broker.signatures(run_id))
+        story = Story.of(broker, run_id, outcome, reading)
+    get_run_logger().info("%s", outcome.conservation)
+    return story
+
+
+@step("withdraw", "roll back {run_id}")
+def withdraw_run(queue: str, run_id: str, who: str, reason: str, rollback_id: str) -> Undone:
+    """Take back what a run moved and nobody has taken yet."""
+    with open_queue(load_settings(), queue) as (broker, config):
+        done = broker.run(rollback_id)
+        if done is not None and done.state != RUNNING:  # an earlier attempt of this flow run did it
+            return rollback.Undone(
+                rollback_id,
+                run_id,
+                done.redriven,
+                int(done.facts.get("out_of_reach", "0")),
+                int(done.facts.get("again", "0")),
+            )
+        undone = rollback.roll_back(broker, config, run_id, who, reason, rollback_id=rollback_id)
+    get_run_logger().info("%d put back, %d out of reach", undone.withdrawn, undone.out_of_reach)
+    return undone
+
+
+@step("note")
+def note_run(queue: str, run_id: str, facts: dict[str, str]) -> None:
+    """Write facts about a run, such as where its report lies, into the ledger."""
+    with open_queue(load_settings(), queue) as (broker, _):
+        broker.annotate(run_id, facts)
+
+
+def _wait(run: Run, seconds: float, slice_seconds: float) -> None:
+    """Sleep in slices and renew the lock after each."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, slice_seconds))
+        run.renew()

@@ -1,0 +1,51 @@
+"""Fixtures for all tests: real servers on free loopback ports, each stopped by its process id."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import redis
+
+from dlq.embedded import EmbeddedRedis
+from tests.servers import FLAVOURS, ServerFactory, new_server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """Run one redis-server for the session."""
+    with new_server("redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[EmbeddedRedis]:
+    """Run one server out of the wheel for the session."""
+    with new_server("embedded") as server:
+        yield server
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Name the kind of server; one only by `parametrize("flavour", ["redis"], indirect=True)`."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def server(flavour: str, request: pytest.FixtureRequest) -> EmbeddedRedis:
+    """Give the session's server of the flavour, empty. Change no settings of it: see `private_server`."""
+    shared: EmbeddedRedis = request.getfixturevalue(f"{flavour}_server")
+    with redis.Redis.from_url(shared.url) as client:
+        client.flushall()
+    return shared
+
+
+@pytest.fixture
+def private_server(flavour: str) -> Iterator[ServerFactory]:
+    """Start servers for one test that restarts, kills, fills or replicates them."""
+    with ExitStack() as stack:
+
+        def start(**options: str | int) -> EmbeddedRedis:
+            return stack.enter_context(new_server(flavour, **options))
+
+        yield start

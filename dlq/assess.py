@@ -11,6 +11,7 @@ from dlq import policy
 from dlq.brokers.base import Place
 from dlq.chunks import ChunkSize
 from dlq.reading import Reading
+from dlq.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dlq.signatures import Signature
 
 _MINUTE = 60
+_SAMPLES = 3  # ids of a signature: enough to look one up
 _MOST_MINUTES = 5_000  # bounds the histogram; older minutes are put together into hours
 
 
@@ -76,12 +78,13 @@ def assess(queue: DeadLetterQueue, config: QueueConfig, *, limit: int | None = N
     """
     reading = Reading.of(config)
     depth = queue.depth(Place.DLQ)
+    survey = Survey(reading)
     running: dict[int, _Running] = {}
     corrupted: Counter[str] = Counter()
     read = 0
     for chunk in oldest_first(queue, Place.DLQ, depth if limit is None else min(limit, depth)):
         read += len(chunk)
-        _add(chunk, reading, running, corrupted)
+        _add(chunk, survey, running, corrupted)
     counts = tuple(
         _finished(reading.book.signature(code), seen)
         for code, seen in sorted(running.items(), key=lambda item: -item[1].count)
@@ -124,30 +127,27 @@ def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[l
             yield chunk
 
 
-def _add(chunk: list[bytes], reading: Reading, running: dict[int, _Running], corrupted: Counter[str]) -> None:
-    read, code_of = reading.reader.read, reading.book.code
-    for raw in chunk:
-        envelope = read(raw)
-        seen = running.get(code := code_of(envelope))
+def _add(chunk: list[bytes], survey: Survey, running: dict[int, _Running], corrupted: Counter[str]) -> None:
+    counts, read = survey.count(chunk)
+    for (code, when, attempts), count in counts.items():
+        seen = running.get(code)
         if seen is None:
             seen = running[code] = _Running()
-        seen.count += 1
-        if envelope.corruption is not None:
-            corrupted[envelope.corruption] += 1
-        when = envelope.failed_at
+        seen.count += count
         if when is not None:
-            if when < seen.first:
-                seen.first = when
-            if when > seen.last:
-                seen.last = when
-            seen.minutes[int(when // _MINUTE)] += 1
+            seen.first = min(seen.first, when)
+            seen.last = max(seen.last, when)
+            seen.minutes[int(when // _MINUTE)] += count
             if len(seen.minutes) > _MOST_MINUTES:
                 seen.minutes = _coarser(seen.minutes)
-        attempts = envelope.attempts
         if attempts is not None and attempts > seen.attempts:
             seen.attempts = attempts
-        if len(seen.samples) < 3 and envelope.id is not None:  # noqa: PLR2004 - a few are enough to look one up
-            seen.samples.append(envelope.id)
+    for code, envelope in read:
+        if envelope.corruption is not None:
+            corrupted[envelope.corruption] += 1
+        samples = running[code].samples
+        if len(samples) < _SAMPLES and envelope.id is not None:
+            samples.append(envelope.id)
 
 
 def _coarser(minutes: Counter[int]) -> Counter[int]:

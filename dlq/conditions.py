@@ -1,13 +1,13 @@
 """Conditions on a field of a message: `FIELD=VALUE` and `FIELD!=VALUE`."""
 
 import re
-from typing import Any, Self
+from typing import Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from dlq.errors import BadArgumentError
-from dlq.fields import FieldPath, Missing
+from dlq.fields import FieldPath, Json, Missing
 
 _CONDITION = re.compile(r"((?:\\.|[^=!\\])+)(!?=)(.*)", re.DOTALL)
 
@@ -22,9 +22,9 @@ class Condition(BaseModel):
     negated: bool = False
 
     _path: FieldPath = PrivateAttr()
-    _wanted: Any = PrivateAttr()
+    _wanted: Json = PrivateAttr()
 
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, _context: object) -> None:
         """Parse path and value once."""
         self._path = FieldPath.parse(self.field)
         try:
@@ -40,7 +40,7 @@ class Condition(BaseModel):
             raise BadArgumentError(f"{text!r} is not a condition. Write FIELD=VALUE or FIELD!=VALUE.")
         return cls(field=found[1], value=found[3], negated=found[2] == "!=")
 
-    def matches(self, body: dict[str, Any]) -> bool:
+    def matches(self, body: dict[str, Json]) -> bool:
         """Compare; a missing field is equal to nothing, not even null."""
         value = self._path.get(body)
         equal = not isinstance(value, Missing) and (
@@ -53,7 +53,7 @@ class Condition(BaseModel):
         return f"{self.field}{'!=' if self.negated else '='}{self.value}"
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def _same(value: Json, wanted: Json) -> bool:
     """Compare as JSON does: true is not 1."""
     if isinstance(value, list) and isinstance(wanted, list):
         return len(value) == len(wanted) and all(map(_same, value, wanted))

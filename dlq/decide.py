@@ -34,7 +34,7 @@ class Choose:
 
     def __call__(self, messages: list[bytes]) -> Verdict:
         """Decide on a chunk, oldest message first."""
-        if not self.edit.is_nothing:
+        if self.edit:
             return self._edited(messages)
         scan = self.reading.lane.entries(messages)
         rows = self._rows(scan)

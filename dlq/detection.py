@@ -7,10 +7,10 @@ tried in their fixed order and the first with a usable value wins, so that a mes
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from dlq.exact import ExactNumber
-from dlq.fields import FieldPath
+from dlq.fields import FieldPath, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,12 +75,19 @@ def make_plan(fields: "FieldConfig", keys: "Iterable[str]") -> Plan:
             return (path,)
         return tuple(key for key in path.parts if key in present)
 
-    found = [sources(field) for field in CANDIDATES]
-    keys_of_first = [str(tried[0]) if tried and isinstance(tried[0], str) else None for tried in found]
-    return Plan(*keys_of_first, *found)
+    types, errors, classes, attempts, moments, ids = (sources(field) for field in CANDIDATES)
+    return Plan(
+        *(_quick(types), _quick(errors), _quick(classes), _quick(attempts), _quick(moments), _quick(ids)),
+        *(types, errors, classes, attempts, moments, ids),
+    )
 
 
-def first(body: dict[str, Any], sources: Sources, read: Callable[[Any], T | None]) -> T | None:
+def _quick(sources: Sources) -> str | None:
+    """Give the first source if it is a top-level key."""
+    return sources[0] if sources and isinstance(sources[0], str) else None
+
+
+def first(body: dict[str, Json], sources: Sources, read: Callable[[Json], T | None]) -> T | None:
     """Give the first value among the sources that `read` can use."""
     for source in sources:
         found = read(body[source] if isinstance(source, str) else source.get(body))
@@ -89,24 +96,24 @@ def first(body: dict[str, Any], sources: Sources, read: Callable[[Any], T | None
     return None
 
 
-def as_name(value: Any) -> str | None:
+def as_name(value: Json) -> str | None:
     """Read a type, class or id: a text that is not empty, or a whole number."""
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def as_name_or_float(value: Any) -> str | float | None:
-    """Read a name, or a float, which an id beyond 64 bits looks like."""
-    return value if isinstance(value, float) else as_name(value)
+def as_inexact(value: Json) -> float | None:
+    """Read a float, which an integer beyond 64 bits looks like."""
+    return value if isinstance(value, float) else None
 
 
-def as_exact_name(value: Any) -> str | None:
+def as_exact_name(value: Json) -> str | None:
     """Read a name, or the text of a number that was kept exact."""
     return value.text if isinstance(value, ExactNumber) else as_name(value)
 
 
-def as_count(value: Any) -> int | None:
+def as_count(value: Json) -> int | None:
     """Read a number of attempts from a whole number or its text."""
     if isinstance(value, str):
         digits = value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER
@@ -116,28 +123,37 @@ def as_count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def as_moment(value: Any) -> float | None:
-    """Read a point in time as epoch seconds: ISO 8601 (naive is UTC) or epoch in s, ms, µs or ns."""
+def as_moment(value: Json) -> float | None:
+    """Read a point in time as epoch seconds: ISO 8601 (naive is UTC) or epoch in s, ms, µs or ns.
+
+    What lies before 1970 or after 9999 is no time of failure.
+    """
     if isinstance(value, str):
         try:
             instant = datetime.fromisoformat(value)
-            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
+            seconds = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
-            value = _number(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e20:  # noqa: PLR2004 - see _UNITS
+            seconds = _in_seconds(_number(value))
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    seconds = next((value / unit for size, unit in _UNITS if value >= size), float(value))
-    return seconds if seconds <= _LAST_SECOND else None
+    else:
+        seconds = _in_seconds(value)
+    return seconds if 0 <= seconds <= _LAST_SECOND else None
 
 
-def _number(text: str) -> float | None:
+def _in_seconds(number: float) -> float:
+    """Bring an epoch number down to seconds by its size."""
+    return next((number / unit for size, unit in _UNITS if number >= size), float(number))
+
+
+def _number(text: str) -> float:
     try:
-        return float(text) if len(text) <= _LONGEST_NUMBER else None
+        return float(text) if len(text) <= _LONGEST_NUMBER else -1.0
     except ValueError:
-        return None
+        return -1.0
 
 
-def as_error(value: Any) -> tuple[str, str] | None:
+def as_error(value: Json) -> tuple[str, str] | None:
     """Read an error value as (class, text): a text, an object with both, or a list that begins with one."""
     if isinstance(value, list) and value and not isinstance(value[0], list):
         value = value[0]
@@ -150,7 +166,7 @@ def as_error(value: Any) -> tuple[str, str] | None:
     return split_error(str(value))
 
 
-def as_whole_text(value: Any) -> str | None:
+def as_whole_text(value: Json) -> str | None:
     """Read the text of an error whose class is known from elsewhere: nothing is split off."""
     if isinstance(value, str):
         return value or None
@@ -161,7 +177,7 @@ def as_whole_text(value: Any) -> str | None:
 def split_error(text: str) -> tuple[str, str]:
     """Split `TimeoutError: gateway ...` into class and text; the class is "" where none is said.
 
-    Of a Python traceback the last line counts. A class begins with a capital after its package, or ends like one.
+    Of a Python traceback the last line counts. A class begins with a capital or ends like one.
     """
     if text.startswith(TRACEBACK):
         text = text.rstrip().rpartition("\n")[2]

@@ -21,7 +21,10 @@ _TRIES = 6
 
 
 def drive(
-    open_run: Callable[[], Run], pace: Pace, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]
+    open_run: Callable[[], Run],
+    pace: Pace,
+    sleep: Callable[[float], None],
+    on_wave: Callable[[Run, Wave], None],
 ) -> RunRecord:
     """Run waves until the pass ends or the pace says enough; return the finished run.
 
@@ -39,9 +42,7 @@ def drive(
             sleep(0.25 * 2**failures)
 
 
-def _through(
-    run: Run, pace: Pace, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]
-) -> RunRecord:
+def _through(run: Run, pace: Pace, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]) -> RunRecord:
     try:
         return _waves(run, pace, sleep, on_wave)
     except BrokerUnreachableError:

@@ -4,7 +4,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from dlq.envelope import Envelope
 from dlq.errors import BadArgumentError, EditError
 from dlq.exact import exact_dumps, exact_loads
-from dlq.fields import FieldPath
+from dlq.fields import FieldPath, Json
 
 _DIFF_LINES: Final = 40
 _DIFF_WIDTH: Final = 200
@@ -35,7 +35,7 @@ class Edit(BaseModel):
 
     _operations: list[tuple[str, FieldPath, str]] = PrivateAttr(default_factory=list)
 
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, _context: object) -> None:
         """Parse all paths and values once; BadArgumentError when one cannot be read."""
         operations = [("set", *_assignment(text)) for text in self.set]
         operations += [("unset", FieldPath.parse(text), "") for text in self.unset]
@@ -75,7 +75,7 @@ class Edit(BaseModel):
         said = [f"{kind} {path}" + (f"={value}" if value else "") for kind, path, value in self._operations]
         return ", ".join(said) or "no edit"
 
-    def _change(self, body: Any) -> None:
+    def _change(self, body: Json) -> None:
         """Make the changes in place."""
         for kind, path, value in self._operations:
             if kind == "set":
@@ -106,7 +106,7 @@ def _quoted(text: str) -> str:
 
 
 def diff(raw: bytes, edited: bytes) -> str:
-    """Show what an edit changes, line by line of the indented JSON; at most 40 lines, "" when nothing changes.
+    """Show what an edit changes, line by line of the indented JSON; 40 lines at most, "" for no change.
 
     Shows the payload: for the eyes of who asked for it, never for a log.
     """

@@ -1,7 +1,7 @@
 """What could be read out of the bytes of a message."""
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -11,17 +11,19 @@ from dlq.detection import (
     as_count,
     as_error,
     as_exact_name,
+    as_inexact,
     as_moment,
     as_name,
-    as_name_or_float,
     as_whole_text,
     first,
     make_plan,
     split_error,
 )
 from dlq.exact import ExactNumber, exact_loads
+from dlq.fields import Json
 
 if TYPE_CHECKING:
+    from dlq.schemas import SchemaCheck
     from dlq.settings import FieldConfig
 
 EMPTY: Final = "empty"
@@ -50,7 +52,7 @@ class Envelope(NamedTuple):
     """
 
     raw: bytes
-    body: dict[str, Any] | None
+    body: dict[str, Json] | None
     type: str
     error_class: str
     error: str
@@ -63,16 +65,16 @@ class Envelope(NamedTuple):
 class EnvelopeReader:
     """Reads any bytes into an envelope, the same way each time and without an exception."""
 
-    def __init__(self, fields: "FieldConfig", schema: dict[str, Any] | None = None) -> None:
-        """Take where the fields lie, and the JSON Schema of a healthy message; ConfigError when it is none."""
+    def __init__(self, fields: "FieldConfig", schema: dict[str, Json] | None = None) -> None:
+        """Take where the fields lie, and the JSON Schema of healthy messages; ConfigError if broken."""
         self.fields = fields
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._classes: set[str] = set()
-        self._check: Any = None
+        self._check: SchemaCheck | None = None
         if schema is not None:
-            from dlq.schemas import SchemaCheck  # noqa: PLC0415 - 60 ms of import that most queues do not need
+            from dlq import schemas  # noqa: PLC0415 - an import of 60 ms that most queues do not need
 
-            self._check = SchemaCheck(schema)
+            self._check = schemas.SchemaCheck(schema)
 
     @property
     def checks_schema(self) -> bool:
@@ -91,7 +93,7 @@ class EnvelopeReader:
             return _corrupted(raw, NOT_AN_OBJECT)
         return self.read_body(raw, body)
 
-    def plan(self, body: dict[str, Any]) -> Plan:
+    def plan(self, body: dict[str, Json]) -> Plan:
         """Give the plan for the shape of a body; the plans of the usual shapes are kept."""
         keys = tuple(body)
         plan = self._plans.get(keys)
@@ -103,7 +105,7 @@ class EnvelopeReader:
                 self._plans[keys] = plan
         return plan
 
-    def read_body(self, raw: bytes, body: dict[str, Any]) -> Envelope:
+    def read_body(self, raw: bytes, body: dict[str, Json]) -> Envelope:
         """Read the fields out of a body that was parsed before."""
         # This runs once a message: the quick looks below give what `first` would, without its calls.
         try:
@@ -147,7 +149,7 @@ class EnvelopeReader:
             moment = first(body, moments, as_moment)
         corruption = None if kind else NO_TYPE
         if kind and self._check is not None:
-            corruption = self._schema_failure(body)
+            corruption = _schema_failure(self._check, body)
         return _new(Envelope, (raw, body, kind, name, text, tries, moment, ident, corruption))
 
     def _split(self, error: str) -> tuple[str, str]:
@@ -157,16 +159,17 @@ class EnvelopeReader:
             self._classes.add(name)
         return name, text
 
-    def _schema_failure(self, body: dict[str, Any]) -> str | None:
-        """Say how the body fails the schema, or None."""
-        try:
-            reason = self._check.reason(body)
-        except RecursionError:
-            return TOO_DEEP
-        return reason and SCHEMA_PREFIX + reason
+
+def _schema_failure(check: "SchemaCheck", body: dict[str, Json]) -> str | None:
+    """Say how a body fails the schema, or None."""
+    try:
+        reason = check.reason(body)
+    except RecursionError:
+        return TOO_DEEP
+    return SCHEMA_PREFIX + reason if reason else None
 
 
-def _error(body: dict[str, Any], errors: Sources, classes: Sources) -> tuple[str, str]:
+def _error(body: dict[str, Json], errors: Sources, classes: Sources) -> tuple[str, str]:
     """Read (class, text) where the error is not one plain text, or the class has a field of its own."""
     named = first(body, classes, as_name)
     if named is None:
@@ -174,15 +177,16 @@ def _error(body: dict[str, Any], errors: Sources, classes: Sources) -> tuple[str
     return named, first(body, errors, as_whole_text) or ""
 
 
-def _id(raw: bytes, body: dict[str, Any], ids: Sources) -> str | None:
+def _id(raw: bytes, body: dict[str, Json], ids: Sources) -> str | None:
     """Read the id; one that is a float to orjson (integers beyond 64 bits are) by its text in the message."""
-    ident = first(body, ids, as_name_or_float)
-    if not isinstance(ident, float):
+    ident = first(body, ids, as_name)
+    inexact = first(body, ids, as_inexact)
+    if inexact is None:
         return ident
     try:
         exact = exact_loads(raw)
     except (ValueError, RecursionError):
-        return repr(ident)
+        return ident or repr(inexact)
     return first(exact, ids, as_exact_name)
 
 
@@ -190,8 +194,8 @@ def _corrupted(raw: bytes, reason: str) -> Envelope:
     return _new(Envelope, (raw, None, "", "", "", None, None, None, reason))
 
 
-def _salvage(raw: bytes) -> Any:
-    """Give the reason why orjson refused the bytes, or the body where only a number was too large for a float."""
+def _salvage(raw: bytes) -> Json:
+    """Give why orjson refused the bytes, or the body where only a number was too large for a float."""
     if not raw.strip(b" \t\r\n"):
         return EMPTY
     try:
@@ -205,7 +209,7 @@ def _salvage(raw: bytes) -> Any:
     return INVALID_JSON
 
 
-def _with_huge_numbers(raw: bytes) -> Any:
+def _with_huge_numbers(raw: bytes) -> Json:
     """Read JSON with numbers of more than 308 digits; they become infinite in the body."""
     try:
         body = _floats(exact_loads(raw))
@@ -217,7 +221,7 @@ def _with_huge_numbers(raw: bytes) -> Any:
     return NOT_AN_OBJECT if isinstance(body, str) else body
 
 
-def _floats(value: Any) -> Any:
+def _floats(value: Json) -> Json:
     """Turn exact numbers into floats, all the way down."""
     if isinstance(value, ExactNumber):
         return float(value.text)

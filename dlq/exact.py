@@ -1,12 +1,14 @@
 """JSON whose numbers keep the text that they were written with.
 
-orjson reads integers beyond 64 bits as floats; that is enough to look at a message, not enough to rewrite one.
+orjson reads integers beyond 64 bits as floats; enough to look at a message, not to rewrite one.
 """
 
 import json
-from typing import Any, Final
+from typing import Final, NoReturn
 
 import orjson
+
+from dlq.fields import Json
 
 _DIGITS_OF_64_BITS: Final = 18  # whole numbers up to here always fit
 _LONGEST_OF_64_BITS: Final = 20  # and beyond this never
@@ -35,17 +37,17 @@ def _whole(text: str) -> int | ExactNumber:
     return int(text) if len(text) <= _DIGITS_OF_64_BITS and text != "-0" else ExactNumber(text)
 
 
-def _constant(text: str) -> Any:
+def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-def _fragment(value: Any) -> Any:
+def _fragment(value: object) -> orjson.Fragment:
     if isinstance(value, ExactNumber):
         return orjson.Fragment(value.text)
     raise TypeError(type(value).__name__)
 
 
-def exact_loads(raw: bytes | str) -> Any:
+def exact_loads(raw: bytes | str) -> Json:
     """Read JSON; floats and long integers become ExactNumber, small integers stay int.
 
     Raises ValueError for what is not JSON or not UTF-8, RecursionError for deep nesting.
@@ -54,8 +56,8 @@ def exact_loads(raw: bytes | str) -> Any:
     return json.loads(text, parse_int=_whole, parse_float=ExactNumber, parse_constant=_constant)
 
 
-def loads_long(raw: bytes) -> Any:
-    """Read JSON as orjson does, except that integers beyond 64 bits become ExactNumber. Raises as `exact_loads`."""
+def loads_long(raw: bytes) -> Json:
+    """Read JSON as orjson does, but integers beyond 64 bits as ExactNumber. Raises as `exact_loads`."""
     return json.loads(raw.decode(), parse_int=_long, parse_constant=_constant)
 
 
@@ -65,6 +67,6 @@ def _long(text: str) -> int | ExactNumber:
     return ExactNumber(text)
 
 
-def exact_dumps(value: Any, option: int = 0) -> bytes:
+def exact_dumps(value: Json, option: int = 0) -> bytes:
     """Write compact JSON; orjson.JSONEncodeError (a TypeError) when nested deeper than 254 levels."""
     return orjson.dumps(value, default=_fragment, option=option)

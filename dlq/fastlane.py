@@ -1,6 +1,6 @@
 """The bulk way through a chunk: what a sift needs of each message, without an envelope for each."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import xxhash
@@ -8,6 +8,7 @@ import xxhash
 from dlq.blanking import CONSIDERED, LONGEST, ZEROES, reduce
 from dlq.detection import TRACEBACK, Plan
 from dlq.envelope import KEYS_OF_A_SHAPE, SHAPES, EnvelopeReader
+from dlq.fields import Json
 from dlq.identity import Identifier
 from dlq.signatures import SignatureBook
 
@@ -18,7 +19,7 @@ _digest = xxhash.xxh3_64_digest
 
 
 class Entries(NamedTuple):
-    """Four lists in step with the messages: corrupted or not, signature code, fingerprint and identity (8 bytes each)."""
+    """What was read of a chunk, in step with its messages; fingerprints and identities have 8 bytes."""
 
     corrupted: list[bool]
     codes: list[int]
@@ -54,8 +55,8 @@ class Fastlane:
         lanes, known, payload = self._lanes, self._codes, self._identifier.payload
         for at, raw in enumerate(messages):
             try:
-                # No value is checked on the way to the cache: its keys were checked when they came in (see _usual),
-                # and a text is equal to nothing but a text.
+                # No value is checked on the way to the cache: its keys were checked when they came in
+                # (see _key), and a text is equal to nothing but a text.
                 body = _loads(raw)
                 type_key, error_key, class_key, id_key = lanes[tuple(body)]
                 error = body[error_key] if error_key is not None else ""
@@ -69,7 +70,7 @@ class Fastlane:
                     body[type_key], name, error.encode().translate(ZEROES), classed, error_key is None
                 ]
             except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-                # Not JSON, not an object, a shape or an error that was not met before, a field of another type.
+                # Not JSON, not an object, an error or a shape not met before, a field of another type.
                 corrupted[at], code, identity = self._slow(raw)
             else:
                 ident = body[id_key] if id_key is not None else None
@@ -91,7 +92,7 @@ class Fastlane:
             self._learn(envelope.body, code)
         return envelope.corruption is not None, code, self._identifier.identity(envelope)
 
-    def _learn(self, body: dict[str, Any], code: int) -> None:
+    def _learn(self, body: dict[str, Json], code: int) -> None:
         """Remember the lane of the shape, and the code under what decides it."""
         keys = tuple(body)
         lane = self._lanes.get(keys) or _lane(self._reader.plan(body))
@@ -115,11 +116,11 @@ def _lane(plan: Plan) -> Lane | None:
     return Lane(plan.type_key, *quick)
 
 
-def _key(body: dict[str, Any], lane: Lane) -> Key | None:
+def _key(body: dict[str, Json], lane: Lane) -> Key | None:
     """Give what decides the code of a message, if its fields are plain texts; else None.
 
-    The class, where it has no field of its own, stands before the first colon of the error. It may hold digits,
-    which the reduction loses, so it stays whole; what holds a blank is no class.
+    The class, where it has no field of its own, stands before the first colon of the error. It may hold
+    digits, which the reduction loses, so it stays whole; what holds a blank is no class.
     """
     kind, error = body[lane.type_key], body[lane.error_key] if lane.error_key is not None else ""
     if not isinstance(kind, str) or not isinstance(error, str) or len(error) > CONSIDERED:

@@ -1,12 +1,15 @@
 """Paths to a field in the body of a message."""
 
 import re
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from dlq.errors import BadArgumentError
 
 _PART = re.compile(r"((?:\\.|[^.\\])*)(\.|\Z)", re.DOTALL)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+Json: TypeAlias = Any
+"""What came out of JSON: dict, list, str, int, float, bool or None, to be looked at before it is used."""
 
 
 class Missing:
@@ -25,7 +28,7 @@ MISSING: Final = Missing()
 
 
 class FieldPath(NamedTuple):
-    """A dotted path: `error.message`, `items.0.id`, `labels.app\\.name`.
+    r"""A dotted path: `error.message`, `items.0.id`, `labels.app\.name`.
 
     A number is an index where it meets an array and a name where it meets an object.
     """
@@ -53,7 +56,7 @@ class FieldPath(NamedTuple):
         """Write the path as `parse` reads it."""
         return ".".join(part.replace("\\", "\\\\").replace(".", "\\.") for part in self.parts)
 
-    def get(self, body: Any) -> Any:
+    def get(self, body: Json) -> Json:
         """Give the value at the path, or MISSING."""
         for part in self.parts:
             if isinstance(body, dict):
@@ -66,7 +69,7 @@ class FieldPath(NamedTuple):
                 return MISSING
         return body
 
-    def set(self, body: Any, value: Any) -> None:
+    def set(self, body: Json, value: Json) -> None:
         """Put a value at the path in place; objects on the way are made where they are missing."""
         holder = body
         for depth, part in enumerate(self.parts[:-1]):
@@ -76,7 +79,7 @@ class FieldPath(NamedTuple):
             holder = holder[slot]
         holder[self._slot(holder)] = value
 
-    def unset(self, body: Any) -> bool:
+    def unset(self, body: Json) -> bool:
         """Take the field away in place; False when there is none."""
         holder = body
         for depth, part in enumerate(self.parts):
@@ -89,7 +92,7 @@ class FieldPath(NamedTuple):
         del holder[self._slot(holder)]
         return True
 
-    def increment(self, body: Any) -> None:
+    def increment(self, body: Json) -> None:
         """Add one to the whole number at the path in place; a missing field starts at 0."""
         value = self.get(body)
         if isinstance(value, Missing):
@@ -98,7 +101,7 @@ class FieldPath(NamedTuple):
             raise BadArgumentError(f"Cannot increment {self}: it is {_kind(value)}, not a whole number.")
         self.set(body, value + 1)
 
-    def _slot(self, holder: Any, depth: int | None = None) -> Any:
+    def _slot(self, holder: Json, depth: int | None = None) -> Json:
         """Turn the part into what indexes the holder; BadArgumentError when it cannot."""
         depth = len(self.parts) - 1 if depth is None else depth
         part = self.parts[depth]
@@ -112,12 +115,12 @@ class FieldPath(NamedTuple):
             )
         return int(part)
 
-    def _blocked(self, holder: Any, depth: int) -> BadArgumentError:
+    def _blocked(self, holder: Json, depth: int) -> BadArgumentError:
         before = str(FieldPath(self.parts[:depth])) or "the message"
         return BadArgumentError(f"Field path {self} runs through {before}, which is {_kind(holder)}.")
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Json) -> str:
     """Name the JSON type of a value, never the value."""
     names = {
         str: "a text",

@@ -1,6 +1,6 @@
 """What stays the same when a message fails again."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import xxhash
@@ -9,7 +9,7 @@ from dlq.blanking import ZEROES
 from dlq.detection import CANDIDATES
 from dlq.envelope import Envelope
 from dlq.exact import exact_dumps, loads_long
-from dlq.fields import FieldPath
+from dlq.fields import FieldPath, Json
 
 if TYPE_CHECKING:
     from dlq.settings import FieldConfig
@@ -18,11 +18,28 @@ _REFAIL_FIELDS: Final = ("error", "error_class", "attempts", "failed_at")
 # What job systems also rewrite when a message fails again.
 _REFAIL_NAMES: Final = frozenset(
     {
-        "error_message", "errorMessage", "error_code", "errorCode", "errors", "stack", "stacktrace", "stack_trace",
-        "stackTrace", "traceback", "first_failed_at", "firstFailedAt", "lastFailedAt", "last_attempt_at",
-        "lastAttemptAt", "retried_at", "retriedAt", "next_retry_at", "nextRetryAt", "dead_letter_reason",
+        "error_message",
+        "errorMessage",
+        "error_code",
+        "errorCode",
+        "errors",
+        "stack",
+        "stacktrace",
+        "stack_trace",
+        "stackTrace",
+        "traceback",
+        "first_failed_at",
+        "firstFailedAt",
+        "lastFailedAt",
+        "last_attempt_at",
+        "lastAttemptAt",
+        "retried_at",
+        "retriedAt",
+        "next_retry_at",
+        "nextRetryAt",
+        "dead_letter_reason",
     }
-)  # fmt: skip
+)
 _LONG_INTEGER: Final = b"0" * 19
 _PAYLOAD_SEED: Final = 1  # keeps the hash of a payload apart from the hash of an id
 _SORTED: Final = orjson.OPT_SORT_KEYS
@@ -63,7 +80,7 @@ class Identifier:
             return _digest(f"{kind}\0{ident}".encode())
         return self.payload(raw, body)
 
-    def payload(self, raw: bytes, body: dict[str, Any]) -> bytes:
+    def payload(self, raw: bytes, body: dict[str, Json]) -> bytes:
         """Digest the payload with sorted keys and without the fields that a new failure changes."""
         if _LONG_INTEGER in raw.translate(ZEROES):
             # orjson would read two long integers that differ in their last digits as the same float.
@@ -77,7 +94,7 @@ class Identifier:
         except TypeError:  # nested deeper than orjson writes
             return _digest(_walk(stable), _PAYLOAD_SEED)
 
-    def _stable(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _stable(self, body: dict[str, Json]) -> dict[str, Json]:
         """Copy the body without what a new failure changes."""
         names = self._names
         stable = {key: value for key, value in body.items() if key not in names}
@@ -86,8 +103,8 @@ class Identifier:
         return stable
 
 
-def _without(body: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
-    """Copy the body without the field at a path of object keys; what lies beside the path is shared, not copied."""
+def _without(body: dict[str, Json], parts: tuple[str, ...]) -> dict[str, Json]:
+    """Copy the body without the field at a path of object keys; what lies beside the path is shared."""
     name, rest = parts[0], parts[1:]
     if name not in body:
         return body
@@ -99,7 +116,7 @@ def _without(body: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
     return copy
 
 
-def _walk(value: Any) -> bytes:
+def _walk(value: Json) -> bytes:
     """Write a value of any depth: containers as their size and then their parts, keys sorted."""
     written: list[bytes] = []
     left = [value]

@@ -67,7 +67,7 @@ class LedgerBatch:
 
     def __iter__(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
         """Yield (action, signature code, fingerprint, identity) of each message."""
-        return ENTRY.iter_unpack(self.entries)  # type: ignore[return-value]
+        return ENTRY.iter_unpack(self.entries)
 
     def __len__(self) -> int:
         """Count the messages that were not kept."""

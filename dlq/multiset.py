@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
 class DigestSet:
     """Counts how often each digest was put in, and gives each out at most that often."""
 

@@ -31,7 +31,9 @@ class Pace:
     def __post_init__(self) -> None:
         """Refuse a pace that cannot be kept."""
         if self.batch < 1 or self.pause < 0 or self.max_batches < 0:
-            raise BadArgumentError("a batch has at least 1 message; the pause and the number of batches are not negative.")
+            raise BadArgumentError(
+                "a batch has at least 1 message; the pause and the number of batches are not negative."
+            )
 
     @classmethod
     def unpaced(cls, max_batches: int = 0) -> Pace:

@@ -51,7 +51,9 @@ MANAGER = Level(3, "engineering manager", "depth over the emergency threshold")
 LEVELS = (SUPPORT, ON_CALL, MANAGER)
 
 
-def severity(config: QueueConfig, depth: int, *, growth_per_minute: float | None = None, corrupted: int = 0) -> Severity:
+def severity(
+    config: QueueConfig, depth: int, *, growth_per_minute: float | None = None, corrupted: int = 0
+) -> Severity:
     """Rate a queue; a growth of None is unknown and does not count as zero or as fast."""
     if growth_per_minute is not None and growth_per_minute > config.thresholds.growth_per_minute:
         return GROWTH.severity

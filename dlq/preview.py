@@ -43,8 +43,7 @@ class Preview:
             "refused": self.refused,
             "types": dict(self.types.most_common()),
             "signatures": [
-                {"key": key, "signature": text, "count": count}
-                for (key, text), count in self.signatures.most_common()
+                {"key": key, "signature": text, "count": count} for (key, text), count in self.signatures.most_common()
             ],
             "diffs": self.diffs,
         }

@@ -201,7 +201,10 @@ def _redriven_again(queue: DeadLetterQueue, undone: RunRecord) -> list[bytes]:
     later = [
         record
         for record in queue.runs(1000)
-        if record.started_at and undone.started_at and record.started_at > undone.started_at and record.redriven
+        if record.started_at
+        and undone.started_at
+        and record.started_at > undone.started_at
+        and record.redriven
         and record.kind != Kind.ROLLBACK
     ]
     if not later:
@@ -221,10 +224,8 @@ def _redriven_again(queue: DeadLetterQueue, undone: RunRecord) -> list[bytes]:
 
 def chunk_without(digests: bytes, gone: DigestSet) -> bytes:
     """Leave out the digests that `gone` has."""
-    return np.frombuffer(digests, dtype="<u8")[~gone.take(digests)].tobytes()
-
-
-
+    left: bytes = np.frombuffer(digests, dtype="<u8")[~gone.take(digests)].tobytes()
+    return left
 
 
 def _unfinished(queue: DeadLetterQueue, undone: RunRecord) -> str | None:

@@ -1,15 +1,16 @@
 """JSON Schemas of healthy messages."""
 
 import re
-from typing import Any
 
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
 from referencing import Registry
+from referencing._core import Resolver
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from dlq.errors import ConfigError
+from dlq.fields import Json
 
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
 _LONGEST_PATH = 100
@@ -18,7 +19,7 @@ _LONGEST_PATH = 100
 class SchemaCheck:
     """Says why a body fails a schema, without showing the value."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: dict[str, Json]) -> None:
         """Compile the schema; ConfigError when it is not one, or refers to what is not in it."""
         if not isinstance(schema, dict):
             raise ConfigError("The JSON Schema is not an object.")
@@ -35,8 +36,8 @@ class SchemaCheck:
         except re.error as exc:
             raise ConfigError(f"The JSON Schema has a pattern that is no regular expression: {exc}.") from exc
 
-    def reason(self, body: dict[str, Any]) -> str | None:
-        """Give `PATH: VALIDATOR` of the first failure, indexes left out so that alike failures count together."""
+    def reason(self, body: dict[str, Json]) -> str | None:
+        """Give `PATH: VALIDATOR` of the first failure; without indexes, so that alike ones count together."""
         failure = next(self._validator.iter_errors(body), None)
         if failure is None:
             return None
@@ -44,7 +45,7 @@ class SchemaCheck:
         return f"{path[:_LONGEST_PATH]}: {failure.validator}"
 
 
-def _check(node: Any, resolver: Any) -> None:
+def _check(node: Json, resolver: Resolver[Json]) -> None:
     """Look up each $ref and compile each pattern once, so that reading messages cannot meet a broken one."""
     if isinstance(node, list):
         for item in node:
@@ -55,10 +56,9 @@ def _check(node: Any, resolver: Any) -> None:
         resolver = resolver.in_subresource(DRAFT202012.create_resource(node))
     if isinstance(node.get("$ref"), str):
         resolver.lookup(node["$ref"])
-    if isinstance(node.get("pattern"), str):
-        re.compile(node["pattern"])
-    if isinstance(node.get("patternProperties"), dict):
-        for pattern in node["patternProperties"]:
+    named = node.get("patternProperties")
+    for pattern in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
+        if isinstance(pattern, str):
             re.compile(pattern)
     for key, value in node.items():
         if key not in _DATA_KEYWORDS:

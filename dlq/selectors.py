@@ -60,18 +60,20 @@ class Selector(BaseModel):
         older_than: str | None = None,
         newer_than: str | None = None,
         zone: tzinfo = UTC,
-        **said: Any,
+        **said: object,
     ) -> Self:
-        """Build from what was typed: ages are durations or timestamps (in `zone`), the rest fits the fields."""
+        """Build from what was typed: ages are durations or timestamps in `zone`, the rest are fields."""
         ages = {"older_than": older_than, "newer_than": newer_than}
         parsed = {name: parse_age(age, now, zone) for name, age in ages.items() if age}
         return cls.model_validate({**said, **parsed, "now": now})
 
     @field_validator("where", mode="before")
     @classmethod
-    def _conditions(cls, where: Any) -> Any:
+    def _conditions(cls, where: object) -> object:
         if isinstance(where, str):
             where = (where,)
+        if not isinstance(where, list | tuple):
+            return where
         return [Condition.parse(item) if isinstance(item, str) else item for item in where]
 
     @field_validator("older_than", "newer_than")
@@ -87,7 +89,7 @@ class Selector(BaseModel):
             raise BadArgumentError("Ages need the moment that they count from.")
         return self
 
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, _context: object) -> None:
         """Compile the regular expression and turn ages into moments, once."""
         if self.error is not None:
             try:
@@ -176,27 +178,29 @@ class Selector(BaseModel):
         return " ".join((kind, ", ".join(part for part in parts if part))).strip().replace("\n", " ")
 
     def _fits(self, envelope: Envelope, body: dict[str, Any]) -> bool:
-        """Check what is asked about the content of a healthy message; unknown ages and attempts do not fit."""
+        """Check what is asked about the content of a message; unknown ages and attempts do not fit."""
         if self.types and envelope.type not in self.types:
             return False
         if self.attempts_min is not None and (
             envelope.attempts is None or envelope.attempts < self.attempts_min
         ):
             return False
-        if self._not_after is not None and (
-            envelope.failed_at is None or envelope.failed_at > self._not_after
+        if not self._age_fits(envelope.failed_at) or not all(
+            condition.matches(body) for condition in self.where
         ):
-            return False
-        if self._not_before is not None and (
-            envelope.failed_at is None or envelope.failed_at < self._not_before
-        ):
-            return False
-        if not all(condition.matches(body) for condition in self.where):
             return False
         if self._regex is None:
             return True
         text = ": ".join(filter(None, (envelope.error_class, envelope.error)))
         return self._regex.search(text[:_SEARCHED]) is not None
+
+    def _age_fits(self, failed_at: float | None) -> bool:
+        """Check the age, where one is asked for."""
+        if self._not_after is None and self._not_before is None:
+            return True
+        if failed_at is None or (self._not_after is not None and failed_at > self._not_after):
+            return False
+        return self._not_before is None or failed_at >= self._not_before
 
     def _names(self, signature: Signature | str, envelope: Envelope) -> bool:
         """Say whether the signature of a message is selected; worked out once for each signature."""

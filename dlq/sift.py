@@ -8,6 +8,7 @@ end and keep their order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dlq.brokers.base import KEEP, Batch, DeadLetterQueue, Hold, Pending, Receipt, Route
@@ -41,11 +42,8 @@ class Verdict(NamedTuple):
             return size, self
         if len(self.actions) == 1:
             return budget, Verdict(self.actions, self.entries[:budget], self.edited[:budget], self.codes[:budget])
-        seen = end = 0
-        for end, action in enumerate(self.actions, 1):
-            seen += action != KEEP[0]
-            if seen == budget:
-                break
+        selected = (place for place, action in enumerate(self.actions) if action != KEEP[0])
+        end = next(islice(selected, budget - 1, None)) + 1 if budget else 0
         actions = self.actions[:end]
         edits = actions.count(b"e")
         return end, Verdict(actions, self.entries[:budget], self.edited[:edits], self.codes[:end], self.refused)

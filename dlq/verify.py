@@ -1,4 +1,4 @@
-"""What became of the messages of a run: delivered, bounced, pending; and conservation, which leaves none unexplained."""
+"""What became of the messages of a run, and conservation: nothing is left unexplained."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The runbook as Prefect flows: one file a chapter."""

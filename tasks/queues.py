@@ -6,49 +6,24 @@ same run takes it over, everybody else is refused until it expires.
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from dlq import rollback, verify
 from dlq.assess import Assessment, assess
-from dlq.edits import Edit
 from dlq.opening import open_queue
-from dlq.reading import Reading
-from dlq.rollback import Undone
-from dlq.run import Kind, Request, Run, find_run, start
-from dlq.selectors import Selector
+from dlq.preview import Preview, preview
+from dlq.rollback import Undone, roll_back
+from dlq.run import Run, find_run, start
 from dlq.settings import load_settings
+from tasks.job import Job
 from tasks.retries import step
 
+if TYPE_CHECKING:
+    from dlq.report import Story
+
 RUNNING = "running"
-
-
-class Job(BaseModel):
-    """What a run is to do, in plain data; the same run id goes on where the ledger says."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    queue: str
-    kind: Kind
-    who: str
-    reason: str = ""
-    selector: dict[str, Any] = Field(default_factory=dict)
-    edit: dict[str, Any] = Field(default_factory=dict)
-    pace: dict[str, Any] = Field(default_factory=dict)
-
-    def request(self) -> Request:
-        """Give the domain's own form; BadArgumentError or a validation error says what cannot be used."""
-        return Request(
-            self.kind,
-            self.who,
-            self.reason,
-            Selector.model_validate(self.selector),
-            Edit.model_validate(self.edit),
-            self.pace,
-        )
 
 
 class Standing(BaseModel):
@@ -157,15 +132,21 @@ def give_grace(seconds: float) -> None:
     time.sleep(seconds)
 
 
+@step("preview")
+def preview_run(job: Job) -> Preview:
+    """Count what a run would select, without a lock and without a write."""
+    with open_queue(load_settings(), job.queue) as (broker, config):
+        return preview(broker, config, job.request())
+
+
 @step("verify", "verify {run_id}")
 def verify_run(queue: str, run_id: str) -> "Story":
-    """Look where the messages of a run are now."""
+    """Look where the messages of a run are now, and tell it with the run's course."""
+    from dlq.report import Story  # noqa: PLC0415 - pandas and matplotlib take a second or two to import
+
     with open_queue(load_settings(), queue) as (broker, config):
-        reading = Reading.of(config)
-        outcome = verify.verify(broker, run_id, reading)
-        reading.book.load(broker.signatures(run_id))
-        story = Story.of(broker, run_id, outcome, reading)
-    get_run_logger().info("%s", outcome.conservation)
+        story = Story.of(broker, config, run_id)
+    get_run_logger().info("%s", story.outcome.conservation)
     return story
 
 
@@ -175,14 +156,14 @@ def withdraw_run(queue: str, run_id: str, who: str, reason: str, rollback_id: st
     with open_queue(load_settings(), queue) as (broker, config):
         done = broker.run(rollback_id)
         if done is not None and done.state != RUNNING:  # an earlier attempt of this flow run did it
-            return rollback.Undone(
+            return Undone(
                 rollback_id,
                 run_id,
                 done.redriven,
                 int(done.facts.get("out_of_reach", "0")),
                 int(done.facts.get("again", "0")),
             )
-        undone = rollback.roll_back(broker, config, run_id, who, reason, rollback_id=rollback_id)
+        undone = roll_back(broker, config, run_id, who, reason, rollback_id=rollback_id)
     get_run_logger().info("%d put back, %d out of reach", undone.withdrawn, undone.out_of_reach)
     return undone
 

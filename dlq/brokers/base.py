@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -71,12 +71,16 @@ class Receipt:
     `scanned` messages of it were still there, `vanished` were taken by somebody else in between.
     """
 
-    committed: bool
     scanned: int = 0
     vanished: int = 0
     depth: int = 0
     selected: int = 0
     repeated: bool = False
+    committed: bool = True
+
+
+MOVED = Receipt(committed=False)
+"""The chunk is not where it was read; nothing was done."""
 
 
 class Pending(Protocol[T_co]):
@@ -95,13 +99,6 @@ class Ready(Pending[T_co]):
     def result(self) -> T_co:
         """Return the value."""
         return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a run begins, as the ledger keeps it."""
-
-    fields: dict[str, str] = field(default_factory=dict)
 
 
 class DeadLetterQueue(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, Batch, Hold, Pending, Place, Ready, Receipt, Route
+from dlq.brokers.base import DROP, EDIT, KEEP, MOVED, QUARANTINE, Batch, Hold, Pending, Place, Ready, Receipt, Route
 from dlq.errors import LockedError, LockLostError
 from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, RunRecord
 
@@ -111,7 +111,12 @@ class MemoryQueue:
         if int(run.fields.get("pass", "-1")) < step:
             depth = self.depth(route.source)
             frozen = depth if length < 0 else min(length, depth)
-            run.fields |= {"pass": str(step), "frozen": str(frozen), "remaining": str(frozen), "depth": str(depth)}
+            run.fields |= {
+                "pass": str(step),
+                "frozen": str(frozen),
+                "remaining": str(frozen),
+                "depth": str(depth),
+            }
             run.fields |= fields
         run.fields["state"] = "running"
         return RunRecord.from_fields(hold.run_id, run.fields)
@@ -123,12 +128,12 @@ class MemoryQueue:
         source = self.store.lists[route.source]
         if batch.sequence in run.batches:
             done = LedgerBatch.unpack(batch.sequence, run.batches[batch.sequence])
-            return Ready(Receipt(True, done.scanned, 0, len(source), len(done), repeated=True))
+            return Ready(Receipt(done.scanned, 0, len(source), len(done), repeated=True))
         if run.fields.get("state") != "running":
             raise LockLostError(f"run {hold.run_id} on queue {self.config.name} is closed; nothing was moved.")
         vanished = _vanished(source, batch)
         if vanished is None:
-            return Ready(Receipt(committed=False))
+            return Ready(MOVED)
         depth = len(source)
         receipt = self._move(run, route, batch, vanished)
         arrived = depth - int(run.fields["depth"]) + vanished
@@ -160,7 +165,11 @@ class MemoryQueue:
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger."""
         self._check(hold)
-        self.store.runs[hold.run_id].fields |= {"state": state, "ended_at": str(int(time.time() * 1000)), **fields}
+        self.store.runs[hold.run_id].fields |= {
+            "state": state,
+            "ended_at": str(int(time.time() * 1000)),
+            **fields,
+        }
 
     def annotate(self, run_id: str, fields: dict[str, str]) -> None:
         """Add facts to a run in the ledger whoever holds the lock."""
@@ -217,7 +226,7 @@ class MemoryQueue:
             elif action != DROP:
                 self.store.lists[route.redrive_to].insert(0, next(edits) if action == EDIT else message)
             entry += 1
-        return Receipt(True, present, vanished, len(source), entry)
+        return Receipt(present, vanished, len(source), entry)
 
     def _account(self, run: MemoryRun, route: Route, batch: Batch, receipt: Receipt) -> None:
         actions = batch.actions * batch.count if len(batch.actions) == 1 else batch.actions

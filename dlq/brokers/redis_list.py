@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
+from dlq.brokers.base import MOVED, Batch, Hold, Pending, Place, Receipt, Route
 from dlq.brokers.redis_keys import LedgerKeys
 from dlq.brokers.redis_wire import Wire
 from dlq.errors import LedgerError, LockedError, LockLostError, WrongKeyTypeError
@@ -219,9 +219,9 @@ class RedisListQueue:
         word = answer[0]
         if word in {b"done", b"already"}:
             scanned, vanished, depth, selected = (int(part) for part in answer[1:5])
-            return Receipt(True, scanned, vanished, depth, selected, repeated=word == b"already")
+            return Receipt(scanned, vanished, depth, selected, repeated=word == b"already")
         if word == b"disturbed":
-            return Receipt(committed=False)
+            return MOVED
         if word == b"fenced":
             raise self._lost(hold, answer[1:])
         if word == b"wrongtype":

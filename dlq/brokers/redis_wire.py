@@ -11,13 +11,17 @@ import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    ConnectionError as RedisConnectionError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 from redis.retry import Retry
@@ -50,18 +54,18 @@ def explain(error: Exception, what: str) -> DlqError:
     """Name a Redis failure in our words: what failed, on what, and what to do next."""
     text = str(error)
     code = text.split(" ", 1)[0]
-    if isinstance(error, AuthenticationError | NoPermissionError) or code in {"NOAUTH", "WRONGPASS", "NOPERM"}:
+    if isinstance(error, AuthenticationError | NoPermissionError) or code in {
+        "NOAUTH",
+        "WRONGPASS",
+        "NOPERM",
+    }:
         return AuthError(f"{what}: Redis refused the credentials or lacks a permission ({text}).")
     if isinstance(error, ReadOnlyError) or code == "READONLY":
         return ReadOnlyReplicaError(f"{what}: this Redis is a read-only replica.")
     if isinstance(error, OutOfMemoryError) or code == "OOM":
-        return BrokerMemoryError(
-            f"{what}: Redis is over its maxmemory and refused the write."
-        )
+        return BrokerMemoryError(f"{what}: Redis is over its maxmemory and refused the write.")
     if code in {"CROSSSLOT", "MOVED", "ASK"}:
-        return CrossSlotError(
-            f"{what}: this Redis is a cluster and the keys lie in different slots."
-        )
+        return CrossSlotError(f"{what}: this Redis is a cluster and the keys lie in different slots.")
     if code == "WRONGTYPE" or "wrong kind of value" in text:
         return WrongKeyTypeError(f"{what}: a key that should be a list is of another type ({text}).")
     if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
@@ -170,7 +174,7 @@ class Wire:
     def _connected(self) -> Any:
         if self._connection is None:
             try:
-                connection = self._client.connection_pool.get_connection()
+                connection: Any = self._client.connection_pool.get_connection()
                 self._connection = connection
                 for name in SCRIPTS:
                     connection.send_command("SCRIPT", "LOAD", script_text(name))

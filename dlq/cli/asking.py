@@ -50,7 +50,7 @@ def request_of(kind: str, given: dict[str, Any]) -> Request:
             where=given["where"],
             corrupted=bool(given.get("corrupted")),
         ),
-        Edit.from_options(given.get("set_", ()), given.get("unset", ()), given.get("increment", ())),
+        Edit(set=given.get("set_", ()), unset=given.get("unset", ()), increment=given.get("increment", ())),
         pace.as_parameters(),
         given["limit"],
     )

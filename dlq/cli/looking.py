@@ -114,7 +114,17 @@ def runs(queue: str | None, limit: int, *, as_json: bool) -> None:
     table(
         ["run", "kind", "state", "who", "started", "selected", "kept", "rolled back", "reason"],
         [
-            [r.run_id, r.kind, r.state, r.who, moment(r.started_at), r.selected, r.kept, r.rolled_back, r.reason]
+            [
+                r.run_id,
+                r.kind,
+                r.state,
+                r.who,
+                moment(r.started_at),
+                r.selected,
+                r.kept,
+                r.rolled_back,
+                r.reason,
+            ]
             for r in found
         ],
     )

@@ -14,7 +14,11 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _SELECTOR = (
     click.option("--type", "types", multiple=True, metavar="TYPE", help="Only messages of this type (repeatable)."),
     click.option(
-        "--signature", "signatures", multiple=True, metavar="KEY", help="Only this failure signature (repeatable)."
+        "--signature",
+        "signatures",
+        multiple=True,
+        metavar="KEY",
+        help="Only this failure signature (repeatable).",
     ),
     click.option("--error", metavar="REGEX", help="Only messages whose error class or text matches."),
     click.option("--older-than", metavar="AGE", help="Only messages that failed longer ago, as 30m, 2h or 1d12h."),
@@ -49,10 +53,18 @@ _WORK = (
 )
 _SETTLE = (
     click.option(
-        "--settle", default=60.0, show_default=True, type=click.FloatRange(0), help="Wait this long for the workers."
+        "--settle",
+        default=60.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="Wait this long for the workers.",
     ),
     click.option(
-        "--grace", default=2.0, show_default=True, type=click.FloatRange(0), help="Then wait this long for bounces."
+        "--grace",
+        default=2.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="Then wait this long for bounces.",
     ),
 )
 

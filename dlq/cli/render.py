@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dlq.verify import Outcome
 
 
+_WHOLE = {"run", "signature", "queue", "id", "DLQ", "live", "messages", "selected", "first", "last", "started"}
+_PIPED = 160  # columns: what goes into a pipe or a log is not squeezed into 80
+
+
 def emit(facts: dict[str, Any]) -> None:
     """Print one JSON object on a line."""
     click.echo(json.dumps(facts, default=str))
@@ -27,7 +31,10 @@ def emit(facts: dict[str, Any]) -> None:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Print a table; numbers to the right."""
-    drawn = Table(*heads, box=SIMPLE, title=title, title_justify="left")
+    drawn = Table(box=SIMPLE, title=title, title_justify="left")
+    for head in heads:
+        # Names must stay whole, so that they can be copied into the next command.
+        drawn.add_column(head, no_wrap=head in _WHOLE)
     for row in rows:
         drawn.add_row(*(_cell(value) for value in row))
     console().print(drawn)
@@ -35,12 +42,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str | N
 
 def console() -> Console:
     """Make a console for standard output; markup is off, since messages may hold brackets."""
-    return Console(markup=False, highlight=False)
+    drawn = Console(markup=False, highlight=False)
+    return drawn if drawn.is_terminal else Console(markup=False, highlight=False, width=max(_PIPED, drawn.width))
 
 
 def moment(when: datetime | None) -> str:
-    """Render a time to the second."""
-    return when.isoformat(sep=" ", timespec="seconds") if when else "-"
+    """Render a time to the second, in UTC."""
+    return f"{when:%Y-%m-%d %H:%M:%S}Z" if when else "-"
 
 
 def _cell(value: object) -> str:
@@ -51,7 +59,19 @@ def _cell(value: object) -> str:
 
 def record_json(record: RunRecord) -> dict[str, Any]:
     """Render a run as the ledger has it."""
-    names = ("run_id", "queue", "kind", "state", "who", "reason", "started_at", "ended_at", "frozen", "scanned", "kept")
+    names = (
+        "run_id",
+        "queue",
+        "kind",
+        "state",
+        "who",
+        "reason",
+        "started_at",
+        "ended_at",
+        "frozen",
+        "scanned",
+        "kept",
+    )
     return {
         **{name: getattr(record, name) for name in names},
         "selected": record.selected,
@@ -64,7 +84,16 @@ def record_json(record: RunRecord) -> dict[str, Any]:
 
 def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
     """Render the result of a run: its counts and what became of its messages."""
-    names = ("selected", "delivered", "bounced", "pending", "quarantined", "dropped", "rolled_back", "unexplained")
+    names = (
+        "selected",
+        "delivered",
+        "bounced",
+        "pending",
+        "quarantined",
+        "dropped",
+        "rolled_back",
+        "unexplained",
+    )
     return {
         "run_id": record.run_id,
         "queue": record.queue,
@@ -135,8 +164,8 @@ def show_assessment(found: Assessment) -> None:
     out = console()
     called = f"{found.level.who} (level {found.level.number})" if found.level else "nobody"
     out.print(
-        f"{found.queue}: {found.depth:,} in the DLQ, {found.live_depth:,} live, {found.quarantine_depth:,} in quarantine;"
-        f" severity {found.severity.value}, call {called}"
+        f"{found.queue}: {found.depth:,} in the DLQ, {found.live_depth:,} live,"
+        f" {found.quarantine_depth:,} in quarantine; severity {found.severity.value}, call {called}"
     )
     out.print(f"failures from {moment(found.oldest)} to {moment(found.newest)}")
     table(
@@ -147,8 +176,8 @@ def show_assessment(found: Assessment) -> None:
                 str(seen.signature),
                 seen.count,
                 f"{seen.count / max(1, found.read):.1%}",
-                moment(seen.first_seen),
-                moment(seen.last_seen),
+                moment(seen.first_seen)[5:16],
+                moment(seen.last_seen)[5:16],
                 seen.attempts_max,
             ]
             for seen in found.signatures

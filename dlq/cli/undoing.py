@@ -29,9 +29,9 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
             agree(f"Take back run {run} ({record.selected:,} messages of {config.name})?")
         undone = roll_back(broker, config, run, whoami(), reason)
         outcome = verify(broker, run, Reading.of(config))
-        record = find_run(broker, run)
+        after = find_run(broker, run)
     if as_json:
-        emit({**result_json(record, outcome), "rollback": asdict(undone)})
+        emit({**result_json(after, outcome), "rollback": asdict(undone)})
         return
     out = console()
     out.print(f"run {run}: {undone.withdrawn:,} messages are back in the DLQ (rollback {undone.run_id})")

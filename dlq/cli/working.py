@@ -126,7 +126,8 @@ def _progress(run: Run, wave: Wave) -> None:
     left = "the pass is at its end" if wave.ended else f"{run.sift.remaining:,} not looked at yet"
     refused = f", {wave.refused:,} kept because the edit did not apply" if wave.refused else ""
     click.echo(
-        f"{run.run_id} wave {wave.number}: {wave.selected:,} of {wave.scanned:,} selected{refused}; {left}", err=True
+        f"{run.run_id} wave {wave.number}: {wave.selected:,} of {wave.scanned:,} selected{refused}; {left}",
+        err=True,
     )
 
 
@@ -139,7 +140,9 @@ def _preview(broker: DeadLetterQueue, config: QueueConfig, request: Request, *, 
         emit(seen.as_dict())
         return
     out = console()
-    out.print(f"dry run: {request.kind} of {config.name} would select {seen.selected:,} of {seen.depth:,}; nothing was moved")
+    out.print(
+        f"dry run: {request.kind} of {config.name} would select {seen.selected:,} of {seen.depth:,}; nothing was moved"
+    )
     table(["type", "messages"], seen.types.items())
     table(["signature", "failure", "messages"], [(key, text, n) for (key, text), n in seen.signatures.items()])
     if seen.refused:

@@ -1,0 +1,115 @@
+"""The plots of a report, drawn without a display, each for light and for dark pages."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from dlq.frames import CoursePoint
+
+_SIZE = (9.0, 3.2)  # inches
+_LONGEST_LABEL = 70
+_SERIES = ("#2f7de1", "#e0812d", "#2aa876", "#c94f7c", "#8a63d2", "#b8a11c", "#7d8794")
+_LIGHT = {"ink": "#4a5565", "line": "#d9dee5"}
+_DARK = {"ink": "#aab5c3", "line": "#323b47"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot as data addresses of SVG images."""
+
+    light: str
+    dark: str
+
+
+def depth_plot(course: Sequence[CoursePoint], zone: tzinfo) -> Plot | None:
+    """Plot the DLQ's depth and what the run moved; None when the run has no batch yet."""
+    if not course:
+        return None
+
+    def draw(axes: Axes) -> None:
+        at = [point.at for point in course]
+        depth = [point.depth for point in course]
+        axes.step(at, depth, where="post", color=_SERIES[0], linewidth=1.8, label="messages in the DLQ")
+        axes.fill_between(at, depth, step="post", color=_SERIES[0], alpha=0.15, linewidth=0)
+        moved = [point.moved for point in course]
+        axes.step(at, moved, where="post", color=_SERIES[2], linewidth=1.8, label="taken by this run")
+
+    return _both(draw, zone)
+
+
+def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
+    """Plot failures over time, one band a signature; None when the frame is empty."""
+    if failures.empty:
+        return None
+
+    def draw(axes: Axes) -> None:
+        width = failures.index[1] - failures.index[0] if len(failures) > 1 else pd.Timedelta(minutes=1)
+        base = pd.Series(0, index=failures.index)
+        for color, (name, counts) in zip(_SERIES, failures.items(), strict=False):
+            label = str(name).replace("$", r"\$")  # else matplotlib reads what is between two as a formula
+            short = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
+            axes.bar(failures.index, counts, width, bottom=base, align="edge", color=color, label=short)
+            base = base + counts
+
+    return _both(draw, zone)
+
+
+def _both(draw: Callable[[Axes], None], zone: tzinfo) -> Plot:
+    return Plot(*(_svg(draw, zone, colors) for colors in (_LIGHT, _DARK)))
+
+
+def _svg(draw: Callable[[Axes], None], zone: tzinfo, colors: dict[str, str]) -> str:
+    """Draw with one set of colors and give the image's data address."""
+    image = render(draw, zone, colors, "svg")
+    return f"data:image/svg+xml;base64,{base64.b64encode(image).decode()}"
+
+
+def render(draw: Callable[[Axes], None], zone: tzinfo, colors: dict[str, str], form: str) -> bytes:
+    """Draw one image; a Figure of its own needs neither pyplot nor a display."""
+    with _style(colors):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        locator = AutoDateLocator(tz=zone)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside lower left", frameon=False, fontsize=8)
+        target = io.BytesIO()
+        # Without a date the same run gives the same file.
+        figure.savefig(target, format=form, transparent=True, metadata={"Date": None} if form == "svg" else None)
+    return target.getvalue()
+
+
+@contextmanager
+def _style(colors: dict[str, str]) -> Iterator[None]:
+    ink, line = colors["ink"], colors["line"]
+    style: dict[str, Any] = {
+        "axes.edgecolor": line,
+        "axes.labelcolor": ink,
+        "font.size": 9,
+        "grid.color": line,
+        "svg.hashsalt": "dlq-drain",
+        "text.color": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "ytick.major.size": 0,
+    }
+    with mpl.rc_context(style):
+        yield

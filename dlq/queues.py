@@ -1,0 +1,112 @@
+"""The queues as they are configured: keys, fields, thresholds. The defaults are the runbook's."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from dlq.errors import BadArgumentError
+from dlq.fields import FieldPath
+
+RUNBOOK_WORKERS: dict[str, str | None] = {
+    "webhooks": "webhook-workers",
+    "jobs": "job-workers",
+    "experiments": None,
+}
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+
+def _path(text: object) -> object:
+    """Refuse what FieldPath cannot read, in the words that pydantic passes on."""
+    if isinstance(text, str):
+        try:
+            FieldPath.parse(text)
+        except BadArgumentError as exc:
+            raise ValueError(str(exc)) from exc
+    return text
+
+
+PathText = Annotated[str, BeforeValidator(_path)]
+
+
+class FieldConfig(BaseModel):
+    """Where the fields of a message lie, as dotted paths; None means: detect by the usual names."""
+
+    model_config = _FROZEN
+
+    type: PathText | None = None
+    error: PathText | None = None
+    error_class: PathText | None = None
+    attempts: PathText | None = None
+    failed_at: PathText | None = None
+    id: PathText | None = None
+    volatile: tuple[PathText, ...] = Field(
+        default=(), description="Further paths that change when a message fails again"
+    )
+
+
+class Thresholds(BaseModel):
+    """When a queue needs whom: the numbers of the runbook's quick reference and escalation tables."""
+
+    model_config = _FROZEN
+
+    depth_warn: int = Field(default=1_000, ge=1)
+    depth_emergency: int = Field(default=10_000, ge=1)
+    growth_per_minute: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.depth_emergency < self.depth_warn:
+            raise ValueError("depth_emergency must not be lower than depth_warn")
+        return self
+
+
+class QueueConfig(BaseModel):
+    """One queue: the keys of its DLQ, live queue and quarantine, and how to read its messages."""
+
+    model_config = _FROZEN
+
+    name: str
+    dlq: str = Field(min_length=1)
+    live: str = Field(min_length=1)
+    quarantine: str = Field(min_length=1)
+    workers: str | None = Field(
+        default=None, description="Name of the Kubernetes deployment that works on the live queue"
+    )
+    fields: FieldConfig = FieldConfig()
+    schema_file: Path | None = Field(
+        default=None, alias="schema", description="JSON Schema of a healthy message"
+    )
+    thresholds: Thresholds = Thresholds()
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not _QUEUE_NAME.fullmatch(name):
+            raise ValueError("a queue name is letters, digits, dot, dash and underscore, at most 100")
+        return name
+
+    @model_validator(mode="after")
+    def _three_keys(self) -> Self:
+        if len({self.dlq, self.live, self.quarantine}) < 3:  # noqa: PLR2004 - the three keys of the line above
+            raise ValueError("dlq, live and quarantine must be three different keys")
+        return self
+
+    @field_validator("workers")
+    @classmethod
+    def _none_for_empty(cls, workers: str | None) -> str | None:
+        """Let a file say "no workers" for a queue of the runbook; TOML has no null."""
+        return workers or None
+
+    @staticmethod
+    def defaults(name: str, prefix: str = "tokpulse") -> dict[str, Any]:
+        """Give name, keys and workers of a queue of which nothing is said, by the runbook's pattern."""
+        return {
+            "name": name,
+            "dlq": f"{prefix}:dlq:{name}",
+            "live": f"{prefix}:{name}",
+            "quarantine": f"{prefix}:quarantine:{name}",
+            "workers": RUNBOOK_WORKERS.get(name),
+        }

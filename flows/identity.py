@@ -1,0 +1,42 @@
+"""Who asked for a flow run, when, and what the ledger calls it: the same on every retry of the flow run."""
+
+from datetime import UTC, datetime
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.exceptions import MissingContextError
+
+NOBODY = "prefect"
+
+
+def current_run() -> FlowRun:
+    """Give the flow run that this code is in."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise MissingContextError("This belongs into a flow run: start the flow, not its function.")
+    return FlowRun.model_validate(context.flow_run, from_attributes=True)
+
+
+def asked_at() -> datetime:
+    """Give the moment at which the flow run was created, in UTC."""
+    return (current_run().created or datetime.now(UTC)).astimezone(UTC)
+
+
+def ledger_id(queue: str) -> str:
+    """Name the ledger run, such as `webhooks-2026-11-24-1532-7f3a9c`.
+
+    A retry of a flow run from the UI has the flow run's id and creation time, and so goes on under the same name.
+    """
+    return f"{queue}-{asked_at():%Y-%m-%d-%H%M}-{current_run().id.hex[-6:]}"
+
+
+def asker() -> str:
+    """Name who created the flow run, where Prefect knows it."""
+    creator = current_run().created_by
+    return (creator.display_value if creator else None) or NOBODY
+
+
+def run_name() -> str:
+    """Name a flow run `{queue}-{date}`, such as `webhooks-2026-11-24-1532`."""
+    run = current_run()
+    return f"{run.parameters.get('queue', 'queue')}-{asked_at():%Y-%m-%d-%H%M}"

@@ -1,0 +1,74 @@
+"""The whole runbook for one queue: assess, drain, verify; one ledger run, one timeline, one report.
+
+Alert: HighDLQDepth (`tokpulse_dlq_depth` over 1,000) with a known and mended cause.
+Before: workers run and the live queue is short; what failed before is expected to succeed now.
+Settings: DLQ_REDIS_URL, and dlq.toml (DLQ_CONFIG) for the queues; DLQ_HOME is where the report is written.
+Undo: the flow `rollback` with the run id that stands in the report.
+
+Retrying a failed flow run goes on under the same ledger run, where that stopped.
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from dlq.run import Kind
+from flows import parameters as p
+from flows.drain import work_through
+from flows.identity import asked_at, asker, ledger_id, run_name
+from flows.outcome import concluded
+from tasks.job import Change, Job, Pick, pace_of
+from tasks.publishing import publish_assessment, publish_story, write_report
+from tasks.queues import assess_queue, give_grace, note_run, verify_run
+
+
+@flow(name="incident", flow_run_name=run_name)
+def incident(
+    queue: p.QueueName,
+    reason: p.Reason = "",
+    batch: p.Batch = 100,
+    pause: p.Pause = 30,
+    max_batches: p.MaxBatches = 10,
+    pace: p.Pace = "fixed",
+    types: p.Types = None,
+    signatures: p.Signatures = None,
+    error: p.Error = None,
+    older_than: p.OlderThan = None,
+    newer_than: p.NewerThan = None,
+    attempts_min: p.AttemptsMin = None,
+    where: p.Where = None,
+    limit: p.Limit = None,
+    set: p.Set = None,  # noqa: A002 - the name of the command's option
+    unset: p.Unset = None,
+    increment: p.Increment = None,
+    grace: p.Grace = 0,
+) -> Any:
+    """Assess a DLQ, drain it, verify the outcome and write the incident's report."""
+    job = Job(
+        run_id=ledger_id(queue),
+        queue=queue,
+        kind=Kind.DRAIN,
+        who=asker(),
+        asked_at=asked_at(),
+        reason=reason,
+        pick=Pick(
+            types=types,
+            signatures=signatures,
+            error=error,
+            older_than=older_than,
+            newer_than=newer_than,
+            attempts_min=attempts_min,
+            where=where,
+        ),
+        change=Change(sets=set, unsets=unset, increments=increment),
+        pace=pace_of(pace, batch, pause, max_batches),
+        limit=limit,
+    )
+    before = assess_queue(queue)
+    publish_assessment(before)
+    work_through(job)
+    give_grace(grace)
+    story = verify_run(queue, job.run_id)
+    report = write_report(story, before)
+    note_run(queue, job.run_id, {"report": report})
+    return concluded(publish_story(story, report))

@@ -1,0 +1,25 @@
+"""Rollback procedures: take back what a run moved and nobody has taken yet.
+
+Alert: the drain made things worse: bounces, failing workers, a full live queue.
+Before: stop the workers if you can; what they have taken is out of reach, and is counted.
+Settings: DLQ_REDIS_URL, and dlq.toml (DLQ_CONFIG) for the queues.
+Undo: drain again; the messages are back in the DLQ with their original bytes, in their original order.
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from flows import parameters as p
+from flows.identity import asker, ledger_id, run_name
+from flows.outcome import concluded
+from tasks.publishing import publish_story, publish_undone
+from tasks.queues import verify_run, withdraw_run
+
+
+@flow(name="rollback", flow_run_name=run_name)
+def rollback(queue: p.QueueName, run_id: p.RunId, reason: p.Reason = "") -> Any:
+    """Withdraw exactly what a run put into the live queue and the quarantine, and put it back into the DLQ."""
+    undone = withdraw_run(queue, run_id, asker(), reason, ledger_id(queue))
+    publish_undone(queue, undone)
+    return concluded(publish_story(verify_run(queue, run_id)))

@@ -1,0 +1,107 @@
+"""Steps that show results: artifacts in Prefect, and the report file.
+
+pandas and matplotlib take a second or two to import, so the modules that need them are imported inside the steps.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from dlq.assess import Assessment
+from dlq.preview import Preview
+from dlq.rollback import Undone
+from dlq.settings import load_settings
+from tasks.retries import step
+
+if TYPE_CHECKING:
+    from dlq.report import Story
+
+
+@step("publish-assessment")
+def publish_assessment(found: Assessment) -> dict[str, Any]:
+    """Publish the signature table and a summary of an assessment; give the summary."""
+    from dlq import frames, report  # noqa: PLC0415 - see the module's docstring
+
+    create_table_artifact(
+        table=frames.rows(frames.signature_frame(found)),
+        key=_key("signatures", found.queue),
+        description=f"What lies in the DLQ of {found.queue}, by signature",
+    )
+    create_markdown_artifact(
+        markdown=report.assessment_markdown(found, load_settings().zone),
+        key=_key("assessment", found.queue),
+        description=f"Assessment of {found.queue}",
+    )
+    return report.assessment_summary(found)
+
+
+@step("publish-preview")
+def publish_preview(seen: Preview) -> dict[str, Any]:
+    """Publish what a run would do; give it as a dictionary. The edits of a few messages show their payload."""
+    summary = seen.as_dict()
+    create_table_artifact(
+        table=summary["signatures"], key=_key("preview", seen.queue), description=f"Dry run on {seen.queue}"
+    )
+    diffs = "\n\n".join(f"```diff\n{diff.replace('```', '` ` `')}\n```" for diff in seen.diffs)
+    counts = f"{seen.selected:,} of {seen.depth:,} messages would be selected; {seen.refused:,} edits do not apply."
+    create_markdown_artifact(
+        markdown=f"# Dry run on {seen.queue}\n\n{counts}\n\n{diffs}\n",
+        key=_key("dry-run", seen.queue),
+        description=f"Dry run on {seen.queue}",
+    )
+    return {name: part for name, part in summary.items() if name != "diffs"}
+
+
+@step("publish-outcome")
+def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
+    """Publish the outcome of a run as a table and a timeline; give the summary."""
+    from dlq import frames, report  # noqa: PLC0415 - see the module's docstring
+
+    queue = story.record.queue
+    create_table_artifact(
+        table=frames.rows(frames.outcome_frame(story.outcome, story.names)),
+        key=_key("outcome", queue),
+        description=story.outcome.conservation,
+    )
+    create_markdown_artifact(
+        markdown=report.markdown(story, None, load_settings().zone, report_path),
+        key=_key("run", queue),
+        description=f"Run {story.record.run_id}",
+    )
+    return story.summary() | ({"report": report_path} if report_path else {})
+
+
+@step("publish-rollback")
+def publish_undone(queue: str, undone: Undone) -> None:
+    """Publish what a rollback could and could not take back."""
+    create_table_artifact(
+        table=[
+            {
+                "rollback": undone.run_id,
+                "undoes": undone.undoes,
+                "put_back": undone.withdrawn,
+                "out_of_reach": undone.out_of_reach,
+                "redriven_again": undone.again,
+            }
+        ],
+        key=_key("rollback", queue),
+        description=f"Rollback of {undone.undoes}",
+    )
+
+
+@step("write-report")
+def write_report(story: "Story", before: Assessment) -> str:
+    """Write the report file of an incident; give its path."""
+    from dlq import report  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    path = str(report.write(story, before, settings.reports_folder, settings.zone))
+    get_run_logger().info("report: %s", path)
+    return path
+
+
+def _key(kind: str, queue: str) -> str:
+    """Make an artifact key, which may hold small letters, digits and dashes only."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{queue}".lower()).strip("-")

@@ -8,10 +8,11 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import yaml
-from prefect import serve
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+import yaml  # type: ignore[import-untyped]
+from prefect import Flow, serve
+from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import load_flow_from_entrypoint
+from prefect.types.entrypoint import EntrypointType
 
 MANIFEST = "prefect.yaml"
 
@@ -50,7 +51,7 @@ def runner_deployments() -> list[RunnerDeployment]:
     """Load each flow, with no placeholder for one that cannot be imported, and make its deployment."""
     found = []
     for said in manifest():
-        flow = load_flow_from_entrypoint(module_path(said["entrypoint"]), use_placeholder_flow=False)
+        flow: Flow[..., Any] = load_flow_from_entrypoint(module_path(said["entrypoint"]), use_placeholder_flow=False)
         found.append(
             RunnerDeployment.from_flow(
                 flow,

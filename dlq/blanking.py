@@ -24,7 +24,7 @@ _VARIABLE = re.compile(
               | \b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})\b
               | \b[a-z0-9](?:[a-z0-9-]*\.)+(?:com|net|org|io|dev|app|co|cloud|local|localdomain|internal|svc
                   |lan|corp|example|test|invalid|arpa|eu|de|uk|us)\b(?::\d{1,5}\b)? )
-    | (?P<num>  (?<![\w#])[+-]?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)* )
+    | (?P<num>  (?:(?<![\w#])[+-])?\d+(?:[.,]\d+)*(?:e[+-]?\d+\b)? )
     """,
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )

@@ -32,9 +32,7 @@ CANDIDATES: Final[dict[str, tuple[str, ...]]] = {
 _CLASS_KEYS: Final = ("class", "type", "name", "code")
 _TEXT_KEYS: Final = ("message", "msg", "text", "detail", "reason")
 TRACEBACK: Final = "Traceback (most recent call last)"
-_CLASS = re.compile(
-    r"([A-Za-z_$][\w$]{0,79}(?:(?:\.|::|\\)[A-Za-z_$][\w$]{0,79}){0,9})(:(?=\s|\Z)|\Z)", re.ASCII
-)
+_CLASS = re.compile(r"([A-Za-z_$][\w$]{0,79}(?:(?:\.|::|\\)[A-Za-z_$][\w$]{0,79}){0,9})(:(?=\s|\Z)|\Z)", re.ASCII)
 _CLASS_ENDINGS: Final = ("Error", "Exception", "Timeout", "Failure", "Fault", "Interrupt")
 _LAST_SECOND: Final = 253_402_300_799.0  # the end of the year 9999, the last that datetime knows
 _UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this size on a number counts ns, µs, ms

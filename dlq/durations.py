@@ -16,9 +16,7 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         raise BadArgumentError(f"{text!r} is not a duration. {_HINT}.")
-    seconds = sum(
-        float(count) * size for count, size in zip(found.groups(), _UNITS.values(), strict=True) if count
-    )
+    seconds = sum(float(count) * size for count, size in zip(found.groups(), _UNITS.values(), strict=True) if count)
     try:
         return timedelta(seconds=seconds)
     except OverflowError as exc:
@@ -30,9 +28,7 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:
     try:
         instant = datetime.fromisoformat(text.strip())
     except ValueError as exc:
-        raise BadArgumentError(
-            f"{text!r} is not an ISO 8601 timestamp such as 2026-01-31T14:00:00Z."
-        ) from exc
+        raise BadArgumentError(f"{text!r} is not an ISO 8601 timestamp such as 2026-01-31T14:00:00Z.") from exc
     return instant if instant.tzinfo else instant.replace(tzinfo=zone)
 
 

@@ -65,9 +65,7 @@ class Edit(BaseModel):
         except BadArgumentError as exc:
             raise EditError(exc.detail) from exc
         except (ValueError, TypeError, RecursionError) as exc:
-            raise EditError(
-                "The message is nested too deeply to be edited, or a number left its range."
-            ) from exc
+            raise EditError("The message is nested too deeply to be edited.") from exc
         return envelope.raw if after == before else after
 
     def describe(self) -> str:

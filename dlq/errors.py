@@ -23,9 +23,7 @@ class DlqError(Exception):
         """
         self.detail = redact(detail or self._default())
         self.facts: dict[str, object] = {
-            name: redact(fact) if isinstance(fact, str) else fact
-            for name, fact in facts.items()
-            if fact is not None
+            name: redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items() if fact is not None
         }
         super().__init__(self._message())
 
@@ -98,9 +96,7 @@ class RunNotFoundError(DlqError):
 class BrokerError(DlqError):
     """The broker refused a command."""
 
-    advice = (
-        "Nothing was half done: each batch is one atomic call. See the broker's log, then resume the run."
-    )
+    advice = "Nothing was half done: each batch is one atomic call. See the broker's log, then resume the run."
 
 
 class BrokerUnreachableError(BrokerError):
@@ -149,9 +145,7 @@ class LockedError(DlqError):
 class LockLostError(DlqError):
     """The run no longer holds the lock of the queue."""
 
-    advice = (
-        "It was too slow to renew the lock or somebody took it. Nothing was moved after that; resume the run."
-    )
+    advice = "It was too slow to renew the lock or somebody took it. Nothing was moved after that; resume the run."
 
 
 class QueueDisturbedError(DlqError):

@@ -66,9 +66,7 @@ class Fastlane:
                         name = ""
                 else:
                     name, classed = body[class_key], True
-                code = known[
-                    body[type_key], name, error.encode().translate(ZEROES), classed, error_key is None
-                ]
+                code = known[body[type_key], name, error.encode().translate(ZEROES), classed, error_key is None]
             except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
                 # Not JSON, not an object, an error or a shape not met before, a field of another type.
                 corrupted[at], code, identity = self._slow(raw)

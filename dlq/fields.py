@@ -110,9 +110,7 @@ class FieldPath(NamedTuple):
         if not isinstance(holder, list):
             raise self._blocked(holder, depth)
         if not _INDEX.fullmatch(part) or int(part) >= len(holder):
-            raise BadArgumentError(
-                f"Field path {self}: {part!r} is not an index of an array of {len(holder)} items."
-            )
+            raise BadArgumentError(f"Field path {self}: {part!r} is not an index of an array of {len(holder)} items.")
         return int(part)
 
     def _blocked(self, holder: Json, depth: int) -> BadArgumentError:

@@ -10,7 +10,6 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -37,7 +36,7 @@ def depth_plot(course: Sequence[CoursePoint], zone: tzinfo) -> Plot | None:
     if not course:
         return None
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: Any) -> None:
         at = [point.at for point in course]
         depth = [point.depth for point in course]
         axes.step(at, depth, where="post", color=_SERIES[0], linewidth=1.8, label="messages in the DLQ")
@@ -53,7 +52,7 @@ def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
     if failures.empty:
         return None
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: Any) -> None:
         width = failures.index[1] - failures.index[0] if len(failures) > 1 else pd.Timedelta(minutes=1)
         base = pd.Series(0, index=failures.index)
         for color, (name, counts) in zip(_SERIES, failures.items(), strict=False):
@@ -65,25 +64,25 @@ def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
     return _both(draw, zone)
 
 
-def _both(draw: Callable[[Axes], None], zone: tzinfo) -> Plot:
+def _both(draw: Callable[[Any], None], zone: tzinfo) -> Plot:
     return Plot(*(_svg(draw, zone, colors) for colors in (_LIGHT, _DARK)))
 
 
-def _svg(draw: Callable[[Axes], None], zone: tzinfo, colors: dict[str, str]) -> str:
+def _svg(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str]) -> str:
     """Draw with one set of colors and give the image's data address."""
     image = render(draw, zone, colors, "svg")
     return f"data:image/svg+xml;base64,{base64.b64encode(image).decode()}"
 
 
-def render(draw: Callable[[Axes], None], zone: tzinfo, colors: dict[str, str], form: str) -> bytes:
+def render(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str], form: str) -> bytes:
     """Draw one image; a Figure of its own needs neither pyplot nor a display."""
     with _style(colors):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
-        locator = AutoDateLocator(tz=zone)
+        locator = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_ylim(bottom=0)
@@ -100,7 +99,7 @@ def render(draw: Callable[[Axes], None], zone: tzinfo, colors: dict[str, str], f
 @contextmanager
 def _style(colors: dict[str, str]) -> Iterator[None]:
     ink, line = colors["ink"], colors["line"]
-    style: dict[str, Any] = {
+    style: Any = {
         "axes.edgecolor": line,
         "axes.labelcolor": ink,
         "font.size": 9,

@@ -76,9 +76,7 @@ class QueueConfig(BaseModel):
         default=None, description="Name of the Kubernetes deployment that works on the live queue"
     )
     fields: FieldConfig = FieldConfig()
-    schema_file: Path | None = Field(
-        default=None, alias="schema", description="JSON Schema of a healthy message"
-    )
+    schema_file: Path | None = Field(default=None, alias="schema", description="JSON Schema of a healthy message")
     thresholds: Thresholds = Thresholds()
 
     @field_validator("name")

@@ -19,6 +19,7 @@ from dlq.errors import RunNotFoundError
 from dlq.ledger import RunRecord, unpack_signatures
 from dlq.reading import Reading
 from dlq.settings import QueueConfig
+from dlq.signatures import Signature
 from dlq.verify import Outcome, verify
 
 NOT_CONFIGURED = "not configured"
@@ -41,8 +42,7 @@ class Story:
         """Verify a run and read its ledger; RunNotFoundError when there is none."""
         reading = Reading.of(config)
         outcome = verify(queue, run_id, reading)
-        reading.book.load(unpack_signatures(queue.signatures(run_id)))
-        names = {code: str(signature) for code, signature in reading.book.signatures().items()}
+        names = {code: str(Signature(*parts)) for code, parts in unpack_signatures(queue.signatures(run_id)).items()}
         record = queue.run(run_id)
         if record is None:  # it expired since the line above
             raise RunNotFoundError(run=run_id)

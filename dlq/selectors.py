@@ -153,9 +153,7 @@ class Selector(BaseModel):
             if len(exact or found) != 1:
                 several = ", ".join(sorted(found)[:5])
                 problem = f"names several: {several}" if found else "is not among the signatures of the queue"
-                raise BadArgumentError(
-                    f"The signature {said!r} {problem}. `dlq assess` lists them with their keys."
-                )
+                raise BadArgumentError(f"The signature {said!r} {problem}. `dlq assess` lists them with their keys.")
             full += exact or found
         return self.model_validate({**dict(self), "signatures": tuple(full)})
 
@@ -181,13 +179,9 @@ class Selector(BaseModel):
         """Check what is asked about the content of a message; unknown ages and attempts do not fit."""
         if self.types and envelope.type not in self.types:
             return False
-        if self.attempts_min is not None and (
-            envelope.attempts is None or envelope.attempts < self.attempts_min
-        ):
+        if self.attempts_min is not None and (envelope.attempts is None or envelope.attempts < self.attempts_min):
             return False
-        if not self._age_fits(envelope.failed_at) or not all(
-            condition.matches(body) for condition in self.where
-        ):
+        if not self._age_fits(envelope.failed_at) or not all(condition.matches(body) for condition in self.where):
             return False
         if self._regex is None:
             return True

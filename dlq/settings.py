@@ -115,9 +115,7 @@ def load_settings() -> Settings:
     try:
         return Settings(**{**from_file, "config": file})
     except ValidationError as exc:
-        problems = [
-            _problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)
-        ]
+        problems = [_problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)]
         # The cause would print the input, and the input may hold a password.
         raise ConfigError("; ".join(problems) + ".") from ValueError(f"{len(problems)} invalid settings")
 
@@ -141,9 +139,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} cannot be read: {exc}.") from exc
     for reserved in ("config", "home"):
         if reserved in said:
-            raise ConfigError(
-                f"{file}: {reserved}: set DLQ_{reserved.upper()} instead; it says where this file lies."
-            )
+            raise ConfigError(f"{file}: {reserved}: set DLQ_{reserved.upper()} instead; it says where this file lies.")
     queues = said.get("queues")
     for table in queues.values() if isinstance(queues, dict) else ():
         if isinstance(table, dict) and isinstance(table.get("schema"), str):
@@ -154,9 +150,7 @@ def _read_file(file: Path) -> dict[str, Any]:
 def _problem(error: "ErrorDetails", file: Path | None, from_file: Mapping[str, Any]) -> str:
     """Say where a validation error comes from, which key it is about and what is wrong, never the value."""
     place = [str(part) for part in error["loc"]]
-    wrong = (
-        "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    )
+    wrong = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
     if not place or place[0] in from_file or place[0] not in Settings.model_fields:
         return ": ".join(filter(None, (str(file or "dlq.toml"), ".".join(place), wrong)))
     return f"DLQ_{place[0].upper()}: {wrong}"

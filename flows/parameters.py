@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import Field
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from tasks.job import PaceName
@@ -14,7 +15,7 @@ def described(title: str, description: str, **bounds: Any) -> FieldInfo:
     Prefect puts the parameter's name in place of the title and drops the description of an annotated type, but
     leaves what stands in `json_schema_extra`.
     """
-    extra = {"title": title, "description": description}
+    extra: JsonDict = {"title": title, "description": description}
     field: FieldInfo = Field(title=title, description=description, json_schema_extra=extra, **bounds)
     return field
 

@@ -55,7 +55,7 @@ class Change(BaseModel):
 
     def edit(self) -> Edit:
         """Give the domain's edit. BadArgumentError says what cannot be used."""
-        return Edit.from_options(self.sets or (), self.unsets or (), self.increments or ())
+        return Edit(set=tuple(self.sets or ()), unset=tuple(self.unsets or ()), increment=tuple(self.increments or ()))
 
 
 def pace_of(mode: PaceName, batch: int, pause: float, max_batches: int) -> Pace:

@@ -51,8 +51,11 @@ _USUAL: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def bodies(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a body with some of the usual fields, under any of their names, in any order, and some others."""
-    pairs: list[tuple[str, Any]] = []
+    """Draw a body with some of the usual fields, under any of their names, in any order, and some others.
+
+    Most have a plain type, since nothing else is looked at in a message without one.
+    """
+    pairs: list[tuple[str, Any]] = [("type", "email")] if draw(st.integers(0, 3)) else []
     for field, values in _USUAL.items():
         names = draw(st.lists(st.sampled_from(CANDIDATES[field][:3]), max_size=2, unique=True))
         pairs += [(name, draw(values)) for name in names]
@@ -86,4 +89,9 @@ ODD_BYTES = st.sampled_from(
         b'{"type":"a","n":' + b"[" * 500 + b"]" * 500 + b"}", b'{"type":"a",}', b"\x00", b'{"type":"a"} trailing',
     ]
 )  # fmt: skip
-MESSAGES = st.one_of(bodies().map(to_json), ODD_BYTES, st.binary(max_size=60), VALUES.map(to_json))
+BODIES = bodies().map(to_json)
+HEALTHY_MESSAGES = bodies().map(lambda body: to_json({"type": "t", **body, "event": "e"}))
+MESSAGES = st.integers(0, 9).flatmap(
+    lambda kind: {0: ODD_BYTES, 1: st.binary(max_size=60), 2: VALUES.map(to_json)}.get(kind, BODIES)
+)
+"""Seven of ten are objects, the rest is anything."""

@@ -6,7 +6,9 @@ import sys
 
 import click
 
-from dlq.cli import looking, undoing, working
+from dlq.cli.looking import COMMANDS as LOOKING
+from dlq.cli.undoing import COMMANDS as UNDOING
+from dlq.cli.working import COMMANDS as WORKING
 
 _EXIT = "Exit status: 0 done, 1 failed, 2 bad arguments, 3 refused, 4 stopped by the breaker."
 
@@ -17,7 +19,7 @@ def cli() -> None:
     """Look at dead letter queues, drain them, and take back what was done."""
 
 
-for command in (*looking.COMMANDS, *working.COMMANDS, *undoing.COMMANDS):
+for command in (*LOOKING, *WORKING, *UNDOING):
     cli.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -46,7 +47,7 @@ class Cause:
             case Shape.ONSET:
                 return rng.uniform(0.01, self.peak)
             case Shape.LEAK:  # ever more of them: the younger, the more likely
-                return HOURS * (1 - rng.random() ** 0.5) + 0.01
+                return HOURS * (1 - math.sqrt(rng.random())) + 0.01
             case Shape.STEADY:
                 return rng.uniform(0.01, HOURS)
 
@@ -71,7 +72,9 @@ WEBHOOKS: Final = (
     Cause(
         _HOOKS,
         "TimeoutError",
-        lambda r: f"gateway gw-{_n(r, 1, 40)}.pay.example:8443 did not answer within {_n(r, 29000, 31000)} ms ({uuid(r)})",
+        lambda r: (
+            f"gateway gw-{_n(r, 1, 40)}.pay.example:8443 did not answer within {_n(r, 29000, 31000)} ms ({uuid(r)})"
+        ),
         Shape.BURST,
         0.46,
         peak=2.5,

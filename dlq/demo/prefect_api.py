@@ -106,5 +106,7 @@ class PrefectApi:
         finally:
             connection.close()
         if answer.status not in _OK:
-            raise PrefectApiError(f"{method} {path} was refused: {text[:300].decode(errors='replace')}", status=answer.status)
+            raise PrefectApiError(
+                f"{method} {path} was refused: {text[:300].decode(errors='replace')}", status=answer.status
+            )
         return json.loads(text) if text else None

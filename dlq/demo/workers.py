@@ -52,7 +52,7 @@ class LogLine:
                 yield cls(*line.split("\t"))
 
     def __str__(self) -> str:
-        return "\t".join((self.what, self.id, self.taken, self.pushed))
+        return f"{self.what}\t{self.id}\t{self.taken}\t{self.pushed}"
 
 
 class _Popper(Protocol):
@@ -64,7 +64,9 @@ class _Popper(Protocol):
 class Worker:
     """Works on one live queue at about `rate` messages a second until `stop`."""
 
-    def __init__(self, client: _Popper, live: str, dlq: str, *, rate: float, failing: frozenset[str], log: IO[str]) -> None:
+    def __init__(
+        self, client: _Popper, live: str, dlq: str, *, rate: float, failing: frozenset[str], log: IO[str]
+    ) -> None:
         """Take where messages come from and failed ones go to, which ids fail, and where to note it."""
         self._client = client
         self._live = live

@@ -24,9 +24,10 @@ CORRUPTED_SHARE: Final = 0.02
 POISON_SHARE: Final = 0.01
 _PUSHED_AT_ONCE: Final = 500
 _WORDS: Final = (
-    "order retry customer north invoice plan yearly upgrade batch window region export segment "
-    "holdout cohort refund address partial shipment ledger tax note priority review"
-).split()
+    "order", "retry", "customer", "north", "invoice", "plan", "yearly", "upgrade",
+    "batch", "window", "region", "export", "segment", "holdout", "cohort", "refund",
+    "address", "partial", "shipment", "ledger", "tax", "note", "priority", "review",
+)  # fmt: skip
 
 
 class Fate(StrEnum):

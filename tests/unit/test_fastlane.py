@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlq.envelope import EnvelopeReader
@@ -74,7 +74,7 @@ def test_the_fast_lane_says_what_the_slow_way_says(
         chunk({"type": "t", "id": "a"}, ["type", "id"], "ti", {"id": "a", "type": "t"}),
         chunk({"type": "t", "error": "x" * 1_500 + "1"}, {"type": "t", "error": "x" * 1_500 + "2"}),
         chunk({"type": "t" * 300, "error": "1"}, {"type": "t" * 300, "error": "2"}),
-        chunk(*({"type": "t", "error": "Traceback (most recent call last):\n1\nE%d: x" % n} for n in (1, 2))),
+        chunk(*({"type": "t", "error": f"Traceback (most recent call last):\n1\nE{n}: x"} for n in (1, 2))),
         [b'{"type":"t","id":1%030d}' % n for n in (1, 2)],
     ],
     ids=range(16),
@@ -86,11 +86,9 @@ def test_shapes_and_texts_that_look_alike_are_told_apart(messages: list[bytes]) 
     assert fast.entries(messages) == slowly(FieldConfig(), messages)
 
 
-@given(st.just([]))
-@example([])
-def test_an_empty_chunk_has_no_entries(messages: list[bytes]) -> None:
+def test_an_empty_chunk_has_no_entries() -> None:
     """And is no error."""
-    assert lane(FieldConfig()).entries(messages) == ([], [], [], [])
+    assert lane(FieldConfig()).entries([]) == ([], [], [], [])
 
 
 def test_the_usual_message_takes_the_fast_lane(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,5 @@ def help_text() -> str:
 
 def test_the_packages_import_from_any_folder(tmp_path: Path) -> None:
     """The editable install makes the four packages importable wherever one stands."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import dlq, flows, tasks, deployments"], cwd=tmp_path, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", "import dlq, flows, tasks, deployments"], cwd=tmp_path, check=False)
     assert done.returncode == 0

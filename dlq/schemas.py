@@ -1,16 +1,19 @@
 """JSON Schemas of healthy messages."""
 
 import re
+from typing import TYPE_CHECKING
 
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
 from referencing import Registry
-from referencing._core import Resolver
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from dlq.errors import ConfigError
 from dlq.fields import Json
+
+if TYPE_CHECKING:
+    from referencing._core import Resolver  # referencing gives resolvers out, but exports the name nowhere
 
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
 _LONGEST_PATH = 100
@@ -45,7 +48,7 @@ class SchemaCheck:
         return f"{path[:_LONGEST_PATH]}: {failure.validator}"
 
 
-def _check(node: Json, resolver: Resolver[Json]) -> None:
+def _check(node: Json, resolver: "Resolver[Json]") -> None:
     """Look up each $ref and compile each pattern once, so that reading messages cannot meet a broken one."""
     if isinstance(node, list):
         for item in node:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlq.conditions import Condition
 from dlq.envelope import Envelope, EnvelopeReader
 from dlq.errors import BadArgumentError
 from dlq.selectors import Selector
@@ -162,56 +161,10 @@ def test_attempts_are_at_least() -> None:
     assert not selects(Selector(attempts_min=4), envelope_of())
 
 
-@pytest.mark.parametrize(
-    ("condition", "holds"),
-    [
-        ("status=open", True),
-        ("status=closed", False),
-        ("status!=closed", True),
-        ("status!=open", False),
-        ("missing=1", False),
-        ("missing=null", False),
-        ("missing!=1", True),
-        ("n=1", True),
-        ("n=1.0", True),
-        ("n=true", False),
-        ("order.paid=true", True),
-        ("order.paid=1", False),
-        ("order.id=4711", True),
-        ('order.id="4711"', True),
-        ("order.id=47", False),
-        ('order.tags=["a",1]', True),
-        ('order.tags=["a",true]', False),
-        ("order.tags.1=1", True),
-        ('order={"tags":["a",1],"paid":true,"id":"4711"}', True),
-        ("status=", False),
-        ("big=123456789012345678901234567890", True),
-    ],
-)
-def test_conditions_compare_fields(condition: str, holds: bool) -> None:  # noqa: FBT001 - a column of the table
-    """As JSON, where the value is JSON, and as text."""
-    body = orjson.dumps(HEALTHY)[:-1] + b',"big":123456789012345678901234567890}'
-    assert selects(Selector(where=(condition,)), READER.read(body)) is holds
-
-
 def test_all_conditions_must_hold() -> None:
     """They are joined by and."""
     assert selects(Selector(where=("status=open", "n=1")), envelope_of())
     assert not selects(Selector(where=("status=open", "n=2")), envelope_of())
-
-
-@pytest.mark.parametrize("text", ["", "=1", "status", "a..b=1"])
-def test_a_bad_condition_is_refused(text: str) -> None:
-    """The message shows how to write one."""
-    with pytest.raises(BadArgumentError):
-        Condition.parse(text)
-
-
-def test_an_escaped_equals_sign_belongs_to_the_name() -> None:
-    """Names may hold anything."""
-    condition = Condition.parse(r"a\=b=c=d")
-    assert condition.matches({"a=b": "c=d"})
-    assert Condition.parse(str(condition)) == condition
 
 
 @pytest.mark.parametrize(

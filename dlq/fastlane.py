@@ -56,7 +56,7 @@ class Fastlane:
         for at, raw in enumerate(messages):
             try:
                 # No value is checked on the way to the cache: its keys were checked when they came in
-                # (see _key), and a text is equal to nothing but a text.
+                # (see key_of), and a text is equal to nothing but a text.
                 body = _loads(raw)
                 type_key, error_key, class_key, id_key = lanes[tuple(body)]
                 error = body[error_key] if error_key is not None else ""
@@ -93,19 +93,19 @@ class Fastlane:
     def _learn(self, body: dict[str, Json], code: int) -> None:
         """Remember the lane of the shape, and the code under what decides it."""
         keys = tuple(body)
-        lane = self._lanes.get(keys) or _lane(self._reader.plan(body))
+        lane = self._lanes.get(keys) or lane_of(self._reader.plan(body))
         if lane is None or len(keys) > KEYS_OF_A_SHAPE:
             return
         if len(self._lanes) < SHAPES:
             self._lanes[keys] = lane
-        key = _key(body, lane)
+        key = key_of(body, lane)
         if key is not None:
             if len(self._codes) >= _CACHED:
                 self._codes.clear()
             self._codes[key] = code
 
 
-def _lane(plan: Plan) -> Lane | None:
+def lane_of(plan: Plan) -> Lane | None:
     """Give the lane of a shape, if one key a field is where the reader looks first."""
     quick = (plan.error_key, plan.class_key, plan.id_key)
     sources = (plan.errors, plan.classes, plan.ids)
@@ -114,7 +114,7 @@ def _lane(plan: Plan) -> Lane | None:
     return Lane(plan.type_key, *quick)
 
 
-def _key(body: dict[str, Json], lane: Lane) -> Key | None:
+def key_of(body: dict[str, Json], lane: Lane) -> Key | None:
     """Give what decides the code of a message, if its fields are plain texts; else None.
 
     The class, where it has no field of its own, stands before the first colon of the error. It may hold

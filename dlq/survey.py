@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from dlq.blanking import ZEROES
+from dlq.detection import as_moment
 from dlq.envelope import KEYS_OF_A_SHAPE, SHAPES
+from dlq.fastlane import Key, Lane, key_of, lane_of
 
 if TYPE_CHECKING:
     from dlq.envelope import Envelope
@@ -23,11 +26,10 @@ Sight = tuple[int, float | None, int | None]
 """What is counted of a message: signature code, epoch seconds of its failure, attempts."""
 
 
-class _Lane(NamedTuple):
-    """The keys to look at in messages of one shape."""
+class _Shape(NamedTuple):
+    """Where to look in messages of one shape."""
 
-    type_key: str
-    error_key: str
+    lane: Lane
     moment_key: str
     attempts_key: str
 
@@ -41,31 +43,52 @@ class Survey:
     """
 
     reading: Reading
-    _lanes: dict[tuple[str, ...], _Lane] = field(init=False, default_factory=dict)
-    _codes: dict[tuple[str, str], int] = field(init=False, default_factory=dict)
+    _shapes: dict[tuple[str, ...], _Shape] = field(init=False, default_factory=dict)
+    _codes: dict[Key, int] = field(init=False, default_factory=dict)
     _moments: dict[str, float] = field(init=False, default_factory=dict)
 
     def count(self, messages: list[bytes]) -> tuple[Counter[Sight], list[tuple[int, Envelope]]]:
         """Count a chunk; return the counts, and (code, envelope) of those that were read the long way."""
-        lanes, codes, moments = self._lanes, self._codes, self._moments
+        shapes, codes, moments = self._shapes, self._codes, self._moments
         rows: list[Sight] = []
         read: list[tuple[int, Envelope]] = []
         for raw in messages:
             try:
                 body = _loads(raw)
-                type_key, error_key, moment_key, attempts_key = lanes[tuple(body)]
+                (type_key, error_key, class_key, _), moment_key, attempts_key = shapes[tuple(body)]
+                error = body[error_key] if error_key is not None else ""
+                if class_key is None:
+                    name = error.partition(":")[0]
+                    if " " in name:
+                        name = ""
+                else:
+                    name = body[class_key]
+                reduced = error.encode().translate(ZEROES)
+                code = codes[body[type_key], name, reduced, class_key is not None, error_key is None]
+                moment = body[moment_key]
+                when = moments.get(moment)
+                if when is None:
+                    when = self._moment(moment)
                 tries = body[attempts_key]
                 _PLAIN[tries.__class__]  # True is 1 to every other test, and a text needs reading
-                row = codes[body[type_key], body[error_key]], moments[body[moment_key]], tries
-            except (orjson.JSONDecodeError, KeyError, TypeError):
+            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
                 envelope = self.reading.reader.read(raw)
                 code = self.reading.book.code(envelope)
                 rows.append((code, envelope.failed_at, envelope.attempts))
                 read.append((code, envelope))
                 self._learn(code, envelope)
             else:
-                rows.append(row)
+                rows.append((code, when, tries))
         return Counter(rows), read
+
+    def _moment(self, text: str) -> float:
+        """Read a time of failure that is not in the table; KeyError for one that is no text of a moment."""
+        when = as_moment(text) if text.__class__ is str else None
+        if when is None:
+            raise KeyError(text)
+        if len(self._moments) < _CACHED:
+            self._moments[text] = when
+        return when
 
     def _learn(self, code: int, envelope: Envelope) -> None:
         """Remember what decided about this message, where plain texts did."""
@@ -73,16 +96,13 @@ class Survey:
         if envelope.corruption is not None or body is None or self.reading.reader.checks_schema:
             return
         plan = self.reading.reader.plan(body)
-        keys = (plan.type_key, plan.error_key, plan.moment_key, plan.attempts_key)
-        if plan.classes or len(body) > KEYS_OF_A_SHAPE or None in keys or envelope.failed_at is None:
+        lane = lane_of(plan)
+        if lane is None or plan.moment_key is None or plan.attempts_key is None or len(body) > KEYS_OF_A_SHAPE:
             return
-        lane = _Lane(*keys)  # type: ignore[arg-type] # none of them is None here
-        kind, error, moment = body[lane.type_key], body[lane.error_key], body[lane.moment_key]
-        if not (isinstance(kind, str) and isinstance(error, str) and isinstance(moment, str) and kind and error):
-            return
-        for table, most in ((self._lanes, SHAPES), (self._codes, _CACHED), (self._moments, _CACHED)):
-            if len(table) >= most:
-                table.clear()
-        self._lanes[tuple(body)] = lane
-        self._codes[kind, error] = code
-        self._moments[moment] = envelope.failed_at
+        if len(self._shapes) < SHAPES:
+            self._shapes[tuple(body)] = _Shape(lane, plan.moment_key, plan.attempts_key)
+        key = key_of(body, lane)
+        if key is not None:
+            if len(self._codes) >= _CACHED:
+                self._codes.clear()
+            self._codes[key] = code

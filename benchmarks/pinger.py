@@ -1,0 +1,29 @@
+"""A second client that asks PING about a thousand times a second: `python -m benchmarks.pinger URL FILE`.
+
+Each line of the file is a monotonic time in seconds and how long the answer took, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import redis
+
+_BETWEEN = 0.001
+
+
+def main(url: str, file: Path) -> None:
+    """Ask until this process is terminated."""
+    client = redis.Redis.from_url(url, socket_timeout=None)
+    with file.open("w", encoding="utf-8", buffering=1) as out:
+        while True:
+            start = time.monotonic()
+            client.ping()
+            out.write(f"{start:.6f} {(time.monotonic() - start) * 1000:.3f}\n")
+            time.sleep(_BETWEEN)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,67 @@
+"""Fixtures of the chaos tests, and the summary of their counts."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dlq.embedded import EmbeddedRedis
+from tests.chaos.truth import Counts, World
+from tests.servers import ServerFactory, find_redis_server
+
+_TOTAL = pytest.StashKey[Counts]()
+_REPORT = Path("build") / "chaos.json"
+Judge = Callable[[Counts], None]
+
+
+@pytest.fixture
+def flavour() -> str:
+    """Run on redis-server where there is one: the faults are the engine's business, not the server's."""
+    return "redis" if find_redis_server() else "embedded"
+
+
+@pytest.fixture
+def world(server: EmbeddedRedis) -> Iterator[World]:
+    """Give the session's server, empty, with the keys of one queue."""
+    world = World(server.url)
+    yield world
+    world.client.close()
+
+
+@pytest.fixture
+def own_server(private_server: ServerFactory) -> EmbeddedRedis:
+    """Start a server that writes each command to disk before it answers."""
+    return private_server(appendonly="yes", appendfsync="always")
+
+
+@pytest.fixture
+def own_world(own_server: EmbeddedRedis) -> Iterator[World]:
+    """Give a server of the test's own."""
+    world = World(own_server.url)
+    yield world
+    world.client.close()
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """Add counts to the summary, then insist that nothing was lost, duplicated or unexpected."""
+    total = request.config.stash.setdefault(_TOTAL, Counts())
+
+    def check(counts: Counts) -> None:
+        total.add(counts)
+        assert (counts.lost, counts.duplicated, counts.unexpected) == (0, 0, 0), counts.as_dict()
+
+    return check
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the counts and write them to build/chaos.json."""
+    total = config.stash.get(_TOTAL, None)
+    if total is None:
+        return
+    terminalreporter.section("chaos")
+    terminalreporter.line(", ".join(f"{name} {count:,}" for name, count in total.as_dict().items()))
+    folder = config.rootpath / _REPORT
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text(json.dumps(total.as_dict(), indent=2) + "\n", encoding="utf-8")

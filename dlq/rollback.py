@@ -7,13 +7,14 @@ of dropped messages, and one that turns the DLQ so that what came back stands at
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from dlq.brokers.base import DROP, EDIT, KEEP, REDRIVE, Hold, Place, Route
-from dlq.errors import BadArgumentError
+from dlq.errors import BadArgumentError, DlqError
 from dlq.ledger import ENTRY_COLUMNS, ORIGINAL, entry_prefix, fingerprint
 from dlq.multiset import DigestSet
 from dlq.run import Kind, find_run, new_run_id
@@ -101,27 +102,32 @@ def roll_back(
     unfinished = _unfinished(queue, undone)
     name = unfinished or rollback_id or new_run_id(config.name)
     hold = queue.acquire(name, who, take_over=True)
-    queue.annotate(run_id, {"rollbacks": " ".join(dict.fromkeys([*undone.facts.get("rollbacks", "").split(), name]))})
-    fields = {
-        "queue": config.name,
-        "kind": Kind.ROLLBACK.value,
-        "who": who,
-        "reason": reason,
-        "undoes": run_id,
-        "started_at": str(int(time.time() * 1000)),
-        "dlq_before": str(queue.depth(Place.DLQ)),
-    }
+    try:
+        return _take_back(queue, hold, undone, {"queue": config.name, "who": who, "reason": reason})
+    except (DlqError, KeyboardInterrupt):
+        queue.close()  # whatever was on its way is settled by the ledger
+        with suppress(DlqError):
+            queue.release(hold)
+        raise
+
+
+def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict[str, str]) -> Undone:
+    """Do the passes, and close the rollback."""
+    rollbacks = dict.fromkeys([*undone.facts.get("rollbacks", "").split(), hold.run_id])
+    queue.annotate(undone.run_id, {"rollbacks": " ".join(rollbacks)})
+    now, before = str(int(time.time() * 1000)), str(queue.depth(Place.DLQ))
+    fields = {**said, "kind": Kind.ROLLBACK.value, "undoes": undone.run_id, "started_at": now, "dlq_before": before}
     again = _redriven_again(queue, undone)
     _withdraw(queue, hold, undone, fields, again)
     _put_dropped_back(queue, hold, undone)
     _turn(queue, hold)
-    withdrawn = find_run(queue, name).redriven
-    after = find_run(queue, run_id)
-    result = Undone(name, run_id, withdrawn, max(0, after.selected - after.rolled_back - len(again)), len(again))
-    queue.finish(hold, "done", {"out_of_reach": str(result.out_of_reach), "again": str(result.again)})
-    queue.annotate(run_id, {"state": "rolled_back"})
+    withdrawn = find_run(queue, hold.run_id).redriven
+    after = find_run(queue, undone.run_id)
+    out_of_reach = max(0, after.selected - after.rolled_back - len(again))
+    queue.finish(hold, "done", {"out_of_reach": str(out_of_reach), "again": str(len(again))})
+    queue.annotate(undone.run_id, {"state": "rolled_back"})
     queue.release(hold)
-    return result
+    return Undone(hold.run_id, undone.run_id, withdrawn, out_of_reach, len(again))
 
 
 def _withdraw(
@@ -210,6 +216,9 @@ def _redriven_again(queue: DeadLetterQueue, undone: RunRecord) -> list[bytes]:
     if not later:
         return []
     ours = DigestSet(_fingerprints(queue, undone.run_id, b"me"))
+    for name in undone.facts.get("rollbacks", "").split():
+        for chunk in _fingerprints(queue, name, b"me"):
+            ours.take(chunk)  # taken back before the later run had it
     again: list[bytes] = []
     for record in later:
         taken_back = DigestSet(

@@ -57,7 +57,7 @@ class Outcome:
     arrived: int
     """Messages that came into the DLQ since the run began."""
     exact: bool
-    """False: somebody else took messages out of the DLQ, so bounces were looked for in all of it."""
+    """False: a later run, or somebody else, took messages out of the DLQ: bounces were looked for in all of it."""
     signatures: tuple[SignatureOutcome, ...]
 
     @property
@@ -119,10 +119,13 @@ def _outcomes(
     outcome = outcome.astype("<U11")
     outcome[withdrawn.take(rows["fingerprint"].tobytes())] = "rolled_back"
     open_ = np.flatnonzero(outcome == "delivered")
-    back = bounced.take(rows["identity"][open_].tobytes())
     waiting = pending.take(rows["fingerprint"][open_].tobytes())
     outcome[open_[waiting]] = "pending"
-    outcome[open_[back]] = "bounced"
+    # Of messages with one identity those bounced that are not waiting; only then one that is seen in both places.
+    for some in (open_[~waiting], open_[waiting]):
+        back = some[bounced.take(rows["identity"][some].tobytes())]
+        pending.put_back(rows["fingerprint"][back[outcome[back] == "pending"]].tobytes())
+        outcome[back] = "bounced"
     for (code, name), count in Counter(zip(rows["code"].tolist(), outcome.tolist(), strict=True)).items():
         yield code, name, count
 
@@ -154,8 +157,9 @@ def _arrivals(queue: DeadLetterQueue, record: RunRecord) -> tuple[list[tuple[int
     """
     depth = queue.depth(Place.DLQ)
     layers = [(batch.arrived, batch.kept) for batch in queue.batches(record.run_id)]
-    known = record.remaining + sum(arrived + kept for arrived, kept in layers)
-    if depth < known or any(arrived < 0 for arrived, _ in layers) or record.vanished:
+    returned, turned = _later(queue, record)
+    known = record.remaining + returned + sum(arrived + kept for arrived, kept in layers)
+    if turned or depth < known or any(arrived < 0 for arrived, _ in layers) or record.vanished:
         return [(0, depth)], False
     spans, place, newest = [], 0, depth - known
     for arrived, kept in reversed(layers):
@@ -166,6 +170,24 @@ def _arrivals(queue: DeadLetterQueue, record: RunRecord) -> tuple[list[tuple[int
     if newest:
         spans.append((place, newest))
     return spans, True
+
+
+def _later(queue: DeadLetterQueue, record: RunRecord) -> tuple[int, bool]:
+    """Say what runs after this one did to the DLQ: (messages put at its consumer's end, others taken out).
+
+    When messages were taken out, the ledger of this run no longer tells what lies where.
+    """
+    returned, turned = 0, False
+    for other in queue.runs(1000):
+        if other.run_id == record.run_id or not (other.started_at and record.started_at):
+            continue
+        if other.started_at < record.started_at:
+            continue
+        if other.undoes:
+            returned += other.redriven
+        else:
+            turned = turned or other.scanned > 0
+    return returned, turned
 
 
 def newest_first(queue: DeadLetterQueue, place: Place, spans: list[tuple[int, int]]) -> Iterator[list[bytes]]:

@@ -134,7 +134,9 @@ def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> N
         )
     out.print(outcome.conservation)
     if not outcome.exact:
-        out.print("note: somebody else took messages out of the DLQ meanwhile; bounces were looked for in all of it.")
+        out.print(
+            "note: a later run, or somebody else, took messages out of the DLQ; bounces were looked for in all of it."
+        )
 
 
 def assessment_json(found: Assessment) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+"""A queue with its lists at hand, on any adapter: what the conformance tests and the tests of policy stand on."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import redis
+
+from dlq.brokers.base import Batch, Place, Receipt, Route
+from dlq.brokers.memory import MemoryQueue, MemoryStore
+from dlq.brokers.redis_list import RedisListQueue
+from dlq.ledger import RunRecord, entry_prefix, fingerprint
+from dlq.reading import Reading
+from dlq.rollback import Undone, roll_back
+from dlq.run import Kind, Request, Run, start
+from dlq.settings import QueueConfig
+from dlq.sift import Verdict
+from dlq.verify import Outcome, verify
+
+CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
+ADAPTERS = ("memory", "redis", "embedded")
+KEYS = {Place.DLQ: CONFIG.dlq, Place.LIVE: CONFIG.live, Place.QUARANTINE: CONFIG.quarantine}
+Queue = RedisListQueue | MemoryQueue
+T = TypeVar("T")
+
+
+def letter(number: int, **more: object) -> bytes:
+    """Make a dead letter; even numbers are webhooks, odd ones emails."""
+    body = {"type": ("webhook", "email")[number % 2], "id": f"e{number}", "retryCount": number % 5, **more}
+    return json.dumps(body).encode()
+
+
+def is_of(kind: str, message: bytes) -> bool:
+    """Say whether a letter is of a type."""
+    return bool(json.loads(message)["type"] == kind)
+
+
+class Desk(ABC):
+    """One queue on one broker. Lists are shown oldest first, as they are consumed."""
+
+    def __init__(self) -> None:
+        self.connections: list[Queue] = []
+        self.queue: Queue = self.connect()
+
+    @abstractmethod
+    def _open(self, lock_seconds: float) -> Queue:
+        """Make one more connection."""
+
+    @abstractmethod
+    def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
+        """Push messages as producers do, the oldest first."""
+
+    @abstractmethod
+    def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
+        """Pop messages as workers do."""
+
+    def connect(self, lock_seconds: float = 30) -> Queue:
+        """Connect once more, as another process would."""
+        self.connections.append(self._open(lock_seconds))
+        return self.connections[-1]
+
+    def show(self, place: Place = Place.DLQ) -> list[bytes]:
+        """Read a whole list."""
+        return self.queue.read(place, 0, 1_000_000).result()
+
+    def everything(self) -> list[bytes]:
+        """Read all lists, sorted."""
+        return sorted(message for place in Place for message in self.show(place))
+
+    def start(self, kind: Kind = Kind.DRAIN, name: str = "r1", who: str = "ada", **request: Any) -> Run:
+        """Begin a run."""
+        return start(self.queue, CONFIG, Request(kind, who, **request), name)
+
+    def run(self, kind: Kind = Kind.DRAIN, name: str = "r1", wave: int | None = None, **request: Any) -> RunRecord:
+        """Do a run to its end, in waves of `wave` messages (None: one wave)."""
+        run = self.start(kind, name, **request)
+        number = 1
+        while not run.wave(number, wave).ended:
+            number += 1
+        return run.finish()
+
+    def undo(self, name: str = "r1") -> Undone:
+        """Roll a run back."""
+        return roll_back(self.queue, CONFIG, name, "ada")
+
+    def outcome(self, name: str = "r1") -> Outcome:
+        """Verify a run."""
+        return verify(self.queue, name, Reading.of(CONFIG))
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self.connections:
+            connection.close()
+
+
+class RedisDesk(Desk):
+    """A queue on a Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = redis.Redis.from_url(url)
+        super().__init__()
+
+    def _open(self, lock_seconds: float) -> Queue:
+        return RedisListQueue(CONFIG, self.url, lock_seconds=lock_seconds)
+
+    def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
+        """Push messages, the oldest first."""
+        self.client.lpush(KEYS[place], *messages)
+
+    def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
+        """Pop messages, the oldest first."""
+        return self.client.rpop(KEYS[place], count) or []
+
+    def close(self) -> None:
+        """Close the client too."""
+        super().close()
+        self.client.close()
+
+
+class MemoryDesk(Desk):
+    """A queue in memory."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        super().__init__()
+
+    def _open(self, lock_seconds: float) -> Queue:
+        return MemoryQueue(CONFIG, self.store, lock_seconds=lock_seconds)
+
+    def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
+        """Push messages, the oldest first."""
+        self.store.lists[place][:0] = messages[::-1]
+
+    def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
+        """Pop messages, the oldest first."""
+        messages = self.store.lists[place]
+        taken = messages[max(0, len(messages) - count) :][::-1]
+        del messages[max(0, len(messages) - count) :]
+        return taken
+
+
+class ByLetter:
+    """Decides by a function from message to action; an edited message gets `edited:` in front."""
+
+    def __init__(self, action: Callable[[bytes], bytes]) -> None:
+        self._action = action
+
+    def __call__(self, messages: list[bytes]) -> Verdict:
+        """Apply the function to each message."""
+        actions = b"".join(map(self._action, messages))
+        batch = batch_of(1, messages, actions)
+        entries = [batch.entries[i : i + 19] for i in range(0, len(batch.entries), 19)]
+        return Verdict(actions, entries, list(batch.edited), [1] * len(messages))
+
+    def take_back(self, verdict: Verdict) -> None:
+        """Use nothing up."""
+
+    def new_signatures(self) -> list[tuple[int, str]]:
+        """Name none."""
+        return []
+
+
+def batch_of(sequence: int, messages: Sequence[bytes], actions: bytes) -> Batch:
+    """Make a batch by hand, with a ledger entry for each message that is not kept."""
+    single = actions * len(messages) if len(actions) == 1 else actions
+    pairs = [(bytes([code]), message) for code, message in zip(single, messages, strict=True)]
+    entries = b"".join(entry_prefix(a, 1) + fingerprint(m) + fingerprint(m) for a, m in pairs if a != b"k")
+    edited = [b"edited:" + message for action, message in pairs if action == b"e"]
+    return Batch(sequence, 1, len(messages), messages, actions, entries, edited, ((1, '["webhook","",""]'),))
+
+
+def commit(desk: Desk, batch: Batch, route: Route | None = None) -> Receipt:
+    """Begin run `by-hand` once and commit a batch of it."""
+    route = route or Route()
+    hold = desk.queue.acquire("by-hand", "ada", take_over=True)
+    desk.queue.begin(hold, route, 0, {"queue": "webhooks", "kind": "drain", "started_at": "1"})
+    return desk.queue.commit(hold, route, batch).result()
+
+
+def only(items: Iterable[T]) -> T:
+    """Give the one item there is."""
+    (item,) = items
+    return item

@@ -42,7 +42,9 @@ def run(names: list[str], *, quick: bool) -> tuple[list[Row], str]:
             rows: list[Row] = []
             for name in names:
                 print(f"measuring: {name}", file=sys.stderr, flush=True)
-                rows += MEASURES[name](bench)
+                found = MEASURES[name](bench)
+                print(table(found), file=sys.stderr, flush=True)
+                rows += found
             if bench.ours:
                 rows += holds(bench)
         facts = client.info("server")

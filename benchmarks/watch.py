@@ -83,11 +83,11 @@ class Watch:
         return Seen(end - start, cpu, self._longest(), (start, end), result)
 
     def pings(self, windows: list[tuple[float, float]]) -> list[float]:
-        """Give how long each PING took that was under way in one of the windows, in milliseconds, shortest first."""
+        """Give how long each PING took that was sent in one of the windows, in milliseconds, shortest first."""
         time.sleep(0.05)  # the newest answer is on its way to the file
         pairs = [line.split() for line in self._pings.read_text(encoding="utf-8").splitlines() if line.count(".") == 2]
         taken = [(float(start), float(took)) for start, took in pairs]
-        return sorted(took for start, took in taken if any(start <= b and start + took / 1000 >= a for a, b in windows))
+        return sorted(took for start, took in taken if any(a <= start <= b for a, b in windows))
 
     def _cpu(self) -> float:
         info = self.client.info("cpu")

@@ -40,7 +40,8 @@ class EmbeddedRedis:
     settings of redis.conf, `maxmemory_policy` or `maxmemory-policy` alike, values as they stand there.
 
     On Linux the kernel stops the server when the thread that started it ends, so start it from one that lives
-    as long as the server is needed: see PR_SET_PDEATHSIG in prctl(2).
+    as long as the server is needed: see PR_SET_PDEATHSIG in prctl(2). Elsewhere it is stopped when the
+    interpreter exits, which SIGKILL, and SIGTERM without a handler, do not let happen.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class EmbeddedRedis:
         given = {name.replace("_", "-"): str(value) for name, value in (options or {}).items()}
         self._options = {**DEFAULT_OPTIONS, **given}
         self._process: subprocess.Popen[bytes] | None = None
+        self._end_process: Callable[[], object] | None = None
         self._remove_folder: Callable[[], object] | None = None
 
     @property
@@ -123,14 +125,8 @@ class EmbeddedRedis:
 
     def stop(self) -> None:
         """Ask the server to shut down, kill it when it has not after 10 seconds; data and port stay."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._end_process is not None:
+            self._end_process()
         self._process = None
 
     def kill(self) -> None:
@@ -176,6 +172,7 @@ class EmbeddedRedis:
                 )
             except OSError as exc:
                 raise EmbeddedServerError(program=str(program), reason=exc.strerror) from exc
+        self._end_process = weakref.finalize(self, _end, self._process)  # runs at exit too, where nobody closed
 
     def _settings_text(self) -> str:
         """Write the settings file: where to listen and to keep data, then the options."""
@@ -202,6 +199,16 @@ class EmbeddedRedis:
         """Read the last lines of the server's log."""
         lines = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "empty"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop the process, which may have ended already: by SIGTERM, after 10 seconds by SIGKILL."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wheel_binary() -> Path:

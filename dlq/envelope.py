@@ -36,7 +36,7 @@ SCHEMA_PREFIX: Final = "schema: "
 
 _DEEPEST: Final = 1_024  # orjson's own limit
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
-_HUGE_NUMBER = re.compile(rb"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
+_HUGE_NUMBER = re.compile(rb"(?<![0-9])[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
 SHAPES: Final = 1_024  # plans kept; a queue has a few shapes, a stranger's queue may have one a message
 KEYS_OF_A_SHAPE: Final = 64
 _CLASSES: Final = 1_024  # error classes remembered for the quick look

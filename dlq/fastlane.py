@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import orjson
 import xxhash
 
-from dlq.blanking import CONSIDERED, LONGEST, ZEROES, reduce
+from dlq.blanking import CONSIDERED, LONGEST, ZEROES, reduce, shorten
 from dlq.detection import TRACEBACK, Plan
 from dlq.envelope import KEYS_OF_A_SHAPE, SHAPES, EnvelopeReader
 from dlq.fields import Json
@@ -66,7 +66,10 @@ class Fastlane:
                         name = ""
                 else:
                     name, classed = body[class_key], True
-                code = known[body[type_key], name, error.encode().translate(ZEROES), classed, error_key is None]
+                reduced = error.encode().translate(ZEROES)
+                code = known.get((body[type_key], name, reduced, classed, error_key is None))
+                if code is None:
+                    code = known[body[type_key], name, shorten(reduced), classed, error_key is None]
             except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
                 # Not JSON, not an object, an error or a shape not met before, a field of another type.
                 corrupted[at], code, identity = self._slow(raw)
@@ -136,4 +139,4 @@ def key_of(body: dict[str, Json], lane: Lane) -> Key | None:
             return None
     if len(kind) > LONGEST or len(name) > LONGEST:
         return None
-    return kind, name, reduce(error), lane.class_key is not None, lane.error_key is None
+    return kind, name, shorten(reduce(error)), lane.class_key is not None, lane.error_key is None

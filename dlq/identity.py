@@ -9,7 +9,7 @@ from dlq.blanking import ZEROES
 from dlq.detection import CANDIDATES
 from dlq.envelope import Envelope
 from dlq.exact import exact_dumps, loads_long
-from dlq.fields import FieldPath, Json
+from dlq.fields import FieldPath, Json, Missing
 
 if TYPE_CHECKING:
     from dlq.settings import FieldConfig
@@ -103,15 +103,22 @@ class Identifier:
         return stable
 
 
-def _without(body: dict[str, Json], parts: tuple[str, ...]) -> dict[str, Json]:
-    """Copy the body without the field at a path of object keys; what lies beside the path is shared."""
+def _without(value: Json, parts: tuple[str, ...]) -> Json:
+    """Copy a value without the field at a path; what lies beside the path is shared.
+
+    An item of an array becomes null, so that the places of the others stay.
+    """
+    found = FieldPath(parts[:1]).get(value)
+    if isinstance(found, Missing):
+        return value
     name, rest = parts[0], parts[1:]
-    if name not in body:
-        return body
-    copy = dict(body)
-    if rest and isinstance(copy[name], dict):
-        copy[name] = _without(copy[name], rest)
-    elif not rest:
+    if isinstance(value, list):
+        at = int(name)
+        return [*value[:at], _without(found, rest) if rest else None, *value[at + 1 :]]
+    copy = dict(value)
+    if rest:
+        copy[name] = _without(found, rest)
+    else:
         del copy[name]
     return copy
 

@@ -204,7 +204,14 @@ def _open(
         "started_at": str(int(time.time() * 1000)),
     }
     reading = Reading.of(config)
-    record = queue.begin(hold, route, 0, fields)
+    try:
+        record = queue.begin(hold, route, 0, fields)
+    except DlqError:
+        # Nothing has begun, so nothing is to be resumed: the next one need not wait for the lock to expire.
+        queue.close()
+        with suppress(DlqError):
+            queue.release(hold)
+        raise
     reading.book.load(unpack_signatures(queue.signatures(hold.run_id)))
     decide = decider(request, reading)
     tally: Counter[int] = Counter()

@@ -4,15 +4,17 @@ The environment wins over the file, the file over the defaults. Reading happens 
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
@@ -43,9 +45,14 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, url: SecretStr) -> SecretStr:
+    def _redis_address(cls, url: SecretStr) -> SecretStr:
         if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        if not _is_address(url.get_secret_value()):
+            raise ValueError(
+                "cannot be read as an address: the port is a number, and outside of their places blank, #, /, ? and @"
+                " are written as %20, %23, %2F, %3F and %40, in a password above all"
+            )
         return url
 
     @field_validator("timezone")
@@ -114,10 +121,22 @@ def load_settings() -> Settings:
     from_file = {key: value for key, value in said.items() if not os.environ.get(f"DLQ_{key.upper()}")}
     try:
         return Settings(**{**from_file, "config": file})
+    except SettingsError as exc:
+        raise ConfigError("DLQ_QUEUES: is not JSON. Name the queues in dlq.toml instead.") from exc
     except ValidationError as exc:
         problems = [_problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)]
-        # The cause would print the input, and the input may hold a password.
-        raise ConfigError("; ".join(problems) + ".") from ValueError(f"{len(problems)} invalid settings")
+        raise ConfigError("; ".join(problems) + ".") from exc
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether user, password, host and port can be told apart; else the password could not be hidden."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    elsewhere = (parts.username or "", parts.path, parts.query, parts.fragment)
+    return not re.search(r"\s", text) and not any("@" in part for part in elsewhere)
 
 
 def _find_file() -> Path | None:
@@ -125,7 +144,7 @@ def _find_file() -> Path | None:
     named = os.environ.get("DLQ_CONFIG")
     if named:
         if not Path(named).is_file():
-            raise ConfigError("DLQ_CONFIG names a file that does not exist", file=named)
+            raise ConfigError("DLQ_CONFIG names a file that does not exist.", file=named)
         return Path(named)
     home = Path(os.environ.get("DLQ_HOME") or Settings.model_fields["home"].default)
     return next((file for file in (Path("dlq.toml"), home / "dlq.toml") if file.is_file()), None)
@@ -150,7 +169,11 @@ def _read_file(file: Path) -> dict[str, Any]:
 def _problem(error: "ErrorDetails", file: Path | None, from_file: Mapping[str, Any]) -> str:
     """Say where a validation error comes from, which key it is about and what is wrong, never the value."""
     place = [str(part) for part in error["loc"]]
-    wrong = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    wrong = (
+        "unknown key"
+        if error["type"] == "extra_forbidden"
+        else error["msg"].removeprefix("Value error, ").removesuffix(".")
+    )
     if not place or place[0] in from_file or place[0] not in Settings.model_fields:
         return ": ".join(filter(None, (str(file or "dlq.toml"), ".".join(place), wrong)))
-    return f"DLQ_{place[0].upper()}: {wrong}"
+    return ": ".join(filter(None, (f"DLQ_{place[0].upper()}", ".".join(place[1:]), wrong)))

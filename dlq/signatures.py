@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import xxhash
 
-from dlq.blanking import CONSIDERED, LONGEST, ZEROES, blank, blank_reduced, reduce
+from dlq.blanking import CONSIDERED, LONGEST, ZEROES, blank, blank_short, reduce, shorten
 from dlq.envelope import Envelope
 from dlq.errors import LedgerError
 
@@ -41,14 +41,14 @@ OTHERS: Final = Signature("others", "", "signatures beyond the first 65,535")
 def signature_of(envelope: Envelope) -> Signature:
     """Work out the signature of a message; for a corrupted one the reason takes the place of the error."""
     if envelope.corruption is not None:
-        return _signature(envelope.type, CORRUPTED, reduce(envelope.corruption))
-    return _signature(envelope.type, envelope.error_class, reduce(envelope.error))
+        return _signature(envelope.type, CORRUPTED, shorten(reduce(envelope.corruption)))
+    return _signature(envelope.type, envelope.error_class, shorten(reduce(envelope.error)))
 
 
-def _signature(kind: str, error_class: str, reduced: bytes) -> Signature:
+def _signature(kind: str, error_class: str, short: bytes) -> Signature:
     """Put a signature together; of a text with several lines the first one counts."""
-    line = reduced.strip().partition(b"\n")[0]
-    return Signature(kind[:LONGEST], error_class[:LONGEST], blank_reduced(line))
+    line = short.strip().partition(b"\n")[0]
+    return Signature(kind[:LONGEST], error_class[:LONGEST], blank_short(line))
 
 
 class SignatureBook:
@@ -108,13 +108,19 @@ class SignatureBook:
         self._new = [(code, signature) for code, signature in self._new if code not in mapping]
 
     def _miss(self, key: tuple[str, str, bytes]) -> int:
-        """Work out the code that the cache does not hold."""
-        signature = _signature(*key)
-        code = self._codes.get(signature, OTHERS_CODE) or self._add(signature)
-        if len(key[0]) <= LONGEST and len(key[1]) <= LONGEST:
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            self._cache[key] = code
+        """Work out the code that the cache does not hold as the text is reduced.
+
+        Texts with an id in them are each their own, but short they are alike: only the short text is cached.
+        """
+        key = (key[0], key[1], shorten(key[2]))
+        code = self._cache.get(key)
+        if code is None:
+            signature = _signature(*key)
+            code = self._codes.get(signature, OTHERS_CODE) or self._add(signature)
+            if len(key[0]) <= LONGEST and len(key[1]) <= LONGEST:
+                if len(self._cache) >= _CACHED:
+                    self._cache.clear()
+                self._cache[key] = code
         return code
 
     def _add(self, signature: Signature) -> int:

@@ -173,9 +173,9 @@ def _arrivals(queue: DeadLetterQueue, record: RunRecord) -> tuple[list[tuple[int
 
 
 def _later(queue: DeadLetterQueue, record: RunRecord) -> tuple[int, bool]:
-    """Say what runs after this one did to the DLQ: (messages put at its consumer's end, others taken out).
+    """Say what later runs did to the DLQ: (messages that rollbacks put at the consumer's end, whether it was turned).
 
-    When messages were taken out, the ledger of this run no longer tells what lies where.
+    A run that takes messages out leaves no telling where the arrivals since this one lie.
     """
     returned, turned = 0, False
     for other in queue.runs(1000):
@@ -183,10 +183,10 @@ def _later(queue: DeadLetterQueue, record: RunRecord) -> tuple[int, bool]:
             continue
         if other.started_at < record.started_at:
             continue
-        if other.undoes:
+        if other.undoes and other.state == "done":
             returned += other.redriven
-        else:
-            turned = turned or other.scanned > 0
+        elif other.scanned:
+            turned = True
     return returned, turned
 
 

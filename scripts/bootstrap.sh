@@ -12,13 +12,16 @@ is_new_enough() {
 }
 
 find_python() {
+  found=
   for name in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
     if is_new_enough "$name"; then
       command -v "$name"
       return
     fi
+    place=$(command -v "$name") && found="$found $place ($("$name" --version 2>&1 | head -n 1)),"
   done
-  die 'no Python from 3.11 to 3.14 on PATH. Install one, or name it: PYTHON=/path/to/python3 make install'
+  found=${found%,}
+  die "no Python from 3.11 to 3.14; found:${found:- none}. Install one, or name it: PYTHON=/path/to/python3 make install"
 }
 
 # What the stamp holds: the inputs of the install, and where the tree lies, since an editable install points there.

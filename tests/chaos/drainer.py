@@ -73,7 +73,7 @@ def _die() -> None:
 
 @dataclass(slots=True)
 class Fuse:
-    """Does something the `nth` time that a step is reached: by default, die."""
+    """Does something the `nth` time that a step is reached (0: each time): by default, die."""
 
     step: str = ""
     nth: int = 1
@@ -84,7 +84,7 @@ class Fuse:
         """Say that a step is reached."""
         if self.step and step == self.step:
             self.seen += 1
-            if self.seen == self.nth:
+            if self.nth in {0, self.seen}:
                 self.action()
 
 

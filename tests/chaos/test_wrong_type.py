@@ -23,7 +23,7 @@ def test_a_live_key_of_another_type_stops_the_drain(step: str, world: World, jud
         world.client.set(world.config.live, "not a list")
 
     queue = FusedQueue(world.config, world.url, Fuse(step, 2, replace))
-    with pytest.raises(WrongKeyTypeError, match=world.config.live):
+    with pytest.raises(WrongKeyTypeError) as refused:
         drain(queue, job, RUN)
     record = queue.run(RUN)
     assert record is not None
@@ -32,6 +32,7 @@ def test_a_live_key_of_another_type_stops_the_drain(step: str, world: World, jud
     world.client.delete(world.config.live)
     world.client.rename(ASIDE, world.config.live)
     judge(compare(world, messages + others, record.selected))
+    assert world.config.live in str(refused.value)
     record = go_on(queue, RUN)
     queue.close()
     judge(compare_places(world, expected_after(job, messages, others), record.selected))

@@ -111,7 +111,8 @@ class RedisDesk(Desk):
 
     def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
         """Pop messages, the oldest first."""
-        return self.client.rpop(KEYS[place], count) or []
+        taken: Any = self.client.rpop(KEYS[place], count)
+        return list(taken or ())
 
     def close(self) -> None:
         """Close the client too."""

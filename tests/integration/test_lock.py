@@ -150,5 +150,5 @@ def test_every_ledger_key_expires(desk: RedisDesk) -> None:
     desk.undo("r1")
     keys = desk.client.keys("dlq-drain:*")
     assert len(keys) > 8
-    forever = [key.decode() for key in keys if desk.client.pttl(key) < 0]
-    assert forever == [RUN_KEYS + "fence"]
+    forever = [key for key in keys if desk.client.pttl(key) < 0]
+    assert forever == [f"{RUN_KEYS}fence".encode()]

@@ -84,6 +84,13 @@ def test_an_unfinished_string_of_escaped_quotes_is_judged_in_linear_time() -> No
     assert read(b"[]" * 2_000 + b'"' + b'\\"' * 500_000).corruption == INVALID_JSON
 
 
+def test_long_runs_of_digits_beside_a_number_that_is_too_large_corrupt_nothing() -> None:
+    """Only the number itself is beyond what a float holds."""
+    near = ",".join(["1" * 299] * 50)
+    assert read(f'{{"type":"t","near":[{near}],"far":[1,-{"9" * 400}]}}'.encode()).corruption is None
+    assert read((b"1" * 299 + b" ") * 1_000).corruption == INVALID_JSON
+
+
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "9" * 400, "1e400", "-1E+999"])
 def test_numbers_beyond_64_bits_corrupt_nothing(number: str) -> None:
     """Such a message is healthy; its other fields are read as ever."""

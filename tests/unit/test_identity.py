@@ -117,6 +117,17 @@ def test_configured_and_volatile_paths_are_left_out() -> None:
     assert first["meta"] == {"why": "x", "host": "h1", "tenant": 1}
 
 
+def test_a_volatile_path_may_run_through_an_array() -> None:
+    """Its item is left out, and the places of the other items stay what they were."""
+    fields = {"volatile": ["tries.0.at", "seen.0", "seen.1", "seen.7", "n.x"]}
+    first: dict[str, Any] = {"type": "a", "tries": [{"at": 1, "host": "h"}, {"at": 1}], "seen": [1, 2, 3], "n": 5}
+    again = {**first, "tries": [{"at": 2, "host": "h"}, {"at": 1}], "seen": [4, 5, 3]}
+    assert identity_of(first, **fields) == identity_of(again, **fields)
+    assert first["tries"][0] == {"at": 1, "host": "h"}
+    for other in ({"tries": [{"at": 1, "host": "h"}, {"at": 2}]}, {"seen": [1, 2, 4]}, {"seen": [1, 3]}, {"n": 6}):
+        assert identity_of({**first, **other}, **fields) != identity_of(first, **fields)
+
+
 def test_what_has_a_configured_place_is_payload_elsewhere() -> None:
     """A queue that keeps its error in `meta.why` may have a field `reason` that means something else."""
     fields = {"error": "meta.why"}

@@ -1,0 +1,207 @@
+"""What goes wrong on a real server ends with a named error, with both lists whole."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
+from dlq.brokers.redis_list import RedisListQueue
+from dlq.drive import drive
+from dlq.embedded import EmbeddedRedis
+from dlq.errors import (
+    AuthError,
+    BrokerError,
+    BrokerMemoryError,
+    BrokerUnreachableError,
+    DlqError,
+    ReadOnlyReplicaError,
+    WrongKeyTypeError,
+)
+from dlq.pace import Pace
+from dlq.run import Kind, Request, Run, resume, start
+from dlq.selectors import Selector
+from tests.integration.conformance import CONFIG, KEYS, RedisDesk, letter
+from tests.servers import ServerFactory
+
+LETTERS = [letter(number) for number in range(60)]
+UNPACED = Pace.unpaced()
+
+
+@pytest.fixture
+def desk(server: EmbeddedRedis) -> Iterator[RedisDesk]:
+    """Give a queue with 60 dead letters."""
+    desk = RedisDesk(server.url)
+    desk.put(*LETTERS)
+    yield desk
+    desk.close()
+
+
+def driven(queue: RedisListQueue, request: Request, naps: list[float] | None = None) -> None:
+    """Drive run r1 to its end, without waiting."""
+    naps = [] if naps is None else naps
+    drive(lambda: start(queue, CONFIG, request, "r1"), UNPACED, naps.append, lambda _run, _wave: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [(Kind.DRAIN, Place.LIVE), (Kind.QUARANTINE, Place.QUARANTINE), (Kind.DRAIN, Place.DLQ)]
+)
+def test_a_key_of_another_type_moves_nothing(desk: RedisDesk, kind: Kind, place: Place) -> None:
+    """The error names the key; the lists and the stranger stay; the ledger has no message."""
+    if place is Place.DLQ:
+        desk.client.delete(CONFIG.dlq)
+    desk.client.hset(KEYS[place], "a", "stranger")
+    with pytest.raises(WrongKeyTypeError, match=KEYS[place]) as raised:
+        driven(desk.queue, Request(kind, "ada"))  # type: ignore[arg-type]
+    assert raised.value.exit_status == 1
+    assert desk.client.hgetall(KEYS[place]) == {b"a": b"stranger"}
+    if place is not Place.DLQ:
+        assert desk.show() == LETTERS
+        assert list(desk.queue.batches("r1")) == []
+
+
+def test_a_run_that_could_not_begin_leaves_no_lock(desk: RedisDesk) -> None:
+    """Somebody repairs the key and starts again at once: nobody is in the way."""
+    desk.client.delete(CONFIG.dlq)
+    desk.client.set(CONFIG.dlq, "stranger")
+    with pytest.raises(WrongKeyTypeError):
+        driven(desk.queue, Request(Kind.DRAIN, "ada"))  # type: ignore[arg-type]
+    assert desk.queue.holder() is None
+
+
+def test_a_stopped_run_gives_the_queue_back_and_can_be_resumed(desk: RedisDesk) -> None:
+    """The key is repaired: the same run goes on, each message once."""
+    desk.client.set(CONFIG.live, "stranger")
+    with pytest.raises(WrongKeyTypeError):
+        driven(desk.queue, Request(Kind.DRAIN, "ada"))  # type: ignore[arg-type]
+    record = desk.queue.run("r1")
+    assert record is not None
+    assert (record.state, desk.queue.holder()) == ("stopped", None)
+    desk.client.delete(CONFIG.live)
+    run = resume(desk.queue, CONFIG, "r1", "bob")
+    run.wave(1)
+    assert run.finish().redriven == 60
+    assert desk.show(Place.LIVE) == LETTERS
+
+
+class Torn(RedisListQueue):
+    """A queue whose connection breaks once, right after a batch was sent."""
+
+    breaks = 1
+
+    def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
+        """Send, and lose the answer the second time."""
+        reply = super().commit(hold, route, batch)
+        if batch.sequence == 2 and self.breaks:
+            self.breaks = 0
+            reply.result()
+            self.close()
+            raise BrokerUnreachableError
+        return reply
+
+
+@pytest.mark.parametrize("wave", [7, 10])
+def test_an_answer_that_was_lost_costs_and_doubles_nothing(desk: RedisDesk, wave: int) -> None:
+    """The batch was done, its answer was not heard: the run goes on behind it, with all counts."""
+    queue = Torn(CONFIG, desk.url)
+    request = Request(Kind.DRAIN, "ada", selector=Selector(types=("email",)))
+    pace, naps = Pace(batch=wave, pause=0, max_batches=0), list[float]()
+    record = drive(lambda: start(queue, CONFIG, request, "r1"), pace, naps.append, lambda _run, _wave: None)
+    queue.close()
+    assert naps == [0.5]
+    assert (record.redriven, record.kept, record.state) == (30, 30, "done")
+    assert desk.show(Place.LIVE) == LETTERS[1::2]
+    assert desk.show() == LETTERS[::2]
+
+
+def test_any_error_in_the_middle_leaves_a_run_to_resume(desk: RedisDesk) -> None:
+    """The ledger knows where it stopped; the rest follows in order and kept messages are in theirs."""
+
+    def fail(_run: Run, _wave: object) -> None:
+        raise DlqError("the light went out")
+
+    request = Request(Kind.DRAIN, "ada", selector=Selector(types=("email",)))
+    with pytest.raises(DlqError, match="light"):
+        drive(lambda: start(desk.queue, CONFIG, request, "r1"), Pace(batch=8), list[float]().append, fail)
+    run = resume(desk.queue, CONFIG, "r1", "bob")
+    assert run.wave(2).ended
+    assert run.finish().redriven == 30
+    assert desk.show(Place.LIVE) == LETTERS[1::2]
+    assert desk.show() == LETTERS[::2]
+
+
+def test_a_read_only_replica_is_named(private_server: ServerFactory) -> None:
+    """Nothing can be locked there, and the advice is to use the primary."""
+    primary = private_server(repl_diskless_sync_delay=0)
+    replica = private_server(replicaof=f"127.0.0.1 {primary.port}")
+    with redis.Redis.from_url(primary.url) as client, redis.Redis.from_url(replica.url) as copy:
+        client.lpush(CONFIG.dlq, *LETTERS)
+        client.wait(1, 10_000)
+        queue = RedisListQueue(CONFIG, replica.url)
+        with pytest.raises(ReadOnlyReplicaError, match="primary"):
+            driven(queue, Request(Kind.DRAIN, "ada"))
+        queue.close()
+        assert copy.lrange(CONFIG.dlq, 0, -1)[::-1] == LETTERS
+
+
+def test_a_wrong_password_is_named_and_never_shown(private_server: ServerFactory) -> None:
+    """Neither the given nor the right password is in the message; a missing one is the same error."""
+    server = private_server(requirepass="right-horse")
+    for login in (":wrong-battery@", ""):
+        queue = RedisListQueue(CONFIG, f"redis://{login}127.0.0.1:{server.port}/0")
+        with pytest.raises(AuthError, match="password in DLQ_REDIS_URL") as raised:
+            driven(queue, Request(Kind.DRAIN, "ada"))
+        queue.close()
+        assert "horse" not in str(raised.value)
+        assert "battery" not in str(raised.value)
+
+
+def test_a_full_server_refuses_the_batch_whole(private_server: ServerFactory) -> None:
+    """The server reaches its maxmemory in the middle: the batch is not done; with room again the run goes on."""
+    server = private_server(maxmemory_policy="noeviction")
+    desk = RedisDesk(server.url)
+    desk.put(*LETTERS)
+    run = desk.start()
+    run.wave(1, 20)
+    desk.client.config_set("maxmemory", "1mb")
+    with pytest.raises(BrokerMemoryError, match="maxmemory"):
+        run.wave(2, 20)
+    assert desk.show(Place.LIVE) == LETTERS[:20]
+    assert desk.show() == LETTERS[20:]
+    desk.client.config_set("maxmemory", 0)
+    go_on = resume(desk.connect(), CONFIG, "r1", "bob", take_over=True)
+    go_on.wave(2)
+    assert go_on.finish().redriven == 60
+    assert desk.show(Place.LIVE) == LETTERS
+    desk.close()
+
+
+def test_a_server_that_is_gone_is_tried_six_times(private_server: ServerFactory) -> None:
+    """The waits double, then the error says where to look; with the server back the run is resumed."""
+    server = private_server(appendonly="yes", appendfsync="always")
+    desk = RedisDesk(server.url)
+    desk.put(*LETTERS)
+    run = desk.start()
+    run.wave(1, 20)
+    server.kill()
+    naps: list[float] = []
+    with pytest.raises(BrokerUnreachableError, match="DLQ_REDIS_URL"):
+        driven(desk.queue, Request(Kind.DRAIN, "ada"), naps)  # type: ignore[arg-type]
+    assert naps == [0.5, 1.0, 2.0, 4.0, 8.0]
+    server.restart()
+    go_on = resume(desk.connect(), CONFIG, "r1", "bob", take_over=True)
+    go_on.wave(2)
+    assert go_on.finish().redriven == 60
+    assert desk.show(Place.LIVE) == LETTERS
+    desk.close()
+
+
+def test_a_server_that_forgot_its_scripts_is_told_again(desk: RedisDesk) -> None:
+    """SCRIPT FLUSH between two batches costs one new connection at the most."""
+    run = desk.start()
+    run.wave(1, 20)
+    desk.client.script_flush()
+    with pytest.raises(BrokerError):
+        run.wave(2, 20)
+    driven(desk.queue, Request(Kind.DRAIN, "ada"))  # type: ignore[arg-type]
+    assert desk.show(Place.LIVE) == LETTERS

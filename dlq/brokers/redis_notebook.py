@@ -7,21 +7,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.redis_keys import LedgerKeys
-from dlq.brokers.redis_wire import Wire
 from dlq.notebook import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dlq.brokers.redis_wire import RedisWire
+
 
 class RedisNotebook:
     """Pages and logs beside the ledger of one queue."""
 
-    def __init__(self, queue: str, dlq: str, url: str, *, keep_days: float = 30) -> None:
+    def __init__(self, queue: str, dlq: str, wire: RedisWire, *, keep_days: float = 30) -> None:
         """Prepare; the first call connects. `queue` is for messages, `dlq` the key of its DLQ."""
         self._queue = queue
         self._keys = LedgerKeys(dlq)
-        self._wire = Wire(url)
+        self._wire = wire
         self._keep_ms = int(keep_days * 86_400_000)
 
     def note(self, topic: str, fields: Mapping[str, str]) -> None:

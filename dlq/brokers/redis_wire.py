@@ -5,40 +5,21 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
-from redis.retry import Retry
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from dlq.errors import (
-    AuthError,
-    BrokerError,
-    BrokerMemoryError,
-    BrokerUnreachableError,
-    CrossSlotError,
-    DlqError,
-    ReadOnlyReplicaError,
-    WrongKeyTypeError,
-)
+from dlq.brokers.redis_address import open_client
+from dlq.brokers.redis_errors import explain
+from dlq.errors import BrokerUnreachableError, DlqError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import redis
+
+    from dlq.brokers.base import Pending
 
 T = TypeVar("T")
 
@@ -50,27 +31,20 @@ def script_text(name: str) -> str:
     return resources.files("dlq.brokers").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
 
 
-def explain(error: Exception, what: str) -> DlqError:
-    """Name a Redis failure in our words: what failed, on what, and what to do next."""
-    text = str(error)
-    code = text.split(" ", 1)[0]
-    if isinstance(error, AuthenticationError | NoPermissionError) or code in {
-        "NOAUTH",
-        "WRONGPASS",
-        "NOPERM",
-    }:
-        return AuthError(f"{what}: Redis refused the credentials or lacks a permission ({text}).")
-    if isinstance(error, ReadOnlyError) or code == "READONLY":
-        return ReadOnlyReplicaError(f"{what}: this Redis is a read-only replica.")
-    if isinstance(error, OutOfMemoryError) or code == "OOM":
-        return BrokerMemoryError(f"{what}: Redis is over its maxmemory and refused the write.")
-    if code in {"CROSSSLOT", "MOVED", "ASK"}:
-        return CrossSlotError(f"{what}: this Redis is a cluster and the keys lie in different slots.")
-    if code == "WRONGTYPE" or "wrong kind of value" in text:
-        return WrongKeyTypeError(f"{what}: a key that should be a list is of another type ({text}).")
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
-        return BrokerUnreachableError(f"{what}: Redis does not answer ({text}).")
-    return BrokerError(f"{what}: Redis answered {text}")
+class RedisWire(Protocol):
+    """What the adapters on Redis talk through: one server, or the nodes of a cluster."""
+
+    def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Pending[T]:
+        """Send a command, its first argument the key; `read` turns its raw answer into a value."""
+
+    def call(self, what: str, *command: Any) -> Any:
+        """Send a command and wait for its raw answer."""
+
+    def script(self, what: str, read: Callable[[Any], T], name: str, keys: list[str], args: list[Any]) -> Pending[T]:
+        """Send one of our scripts, whose keys lie in one slot."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +73,7 @@ class Wire:
 
     url: str
     timeout: float = 30.0
+    explain: Callable[[Exception, str], Exception] = explain
     _client: redis.Redis = field(init=False)
     _connection: Any = field(init=False, default=None)
     _waiting: deque[Reply[Any]] = field(init=False, default_factory=deque)
@@ -106,14 +81,7 @@ class Wire:
 
     def __post_init__(self) -> None:
         """Prepare the client; nothing is sent before the first command."""
-        # The domain does not retry (a task or the command does), and a retry below us would hide a lost answer.
-        self._client = redis.Redis.from_url(
-            self.url,
-            socket_timeout=self.timeout,
-            socket_connect_timeout=min(self.timeout, 5.0),
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=False,
-        )
+        self._client = open_client(self.url, self.timeout)
 
     def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Reply[T]:
         """Send a command; `read` turns its raw answer into a value."""
@@ -122,7 +90,7 @@ class Wire:
             connection.send_packed_command(connection.pack_command(*command), check_health=False)
         except (RedisError, OSError) as exc:
             self.drop()
-            raise explain(exc, what) from exc
+            raise self.explain(exc, what) from exc
         reply: Reply[T] = Reply(self, what, read)
         self._waiting.append(reply)
         return reply
@@ -144,11 +112,11 @@ class Wire:
             reply.value = reply.read(self._connection.read_response())
         except NoScriptError as exc:  # SCRIPT FLUSH or a restart: the scripts are sent again with the next connection
             self.drop()
-            reply.error = explain(RedisConnectionError(str(exc)), reply.what)
+            reply.error = self.explain(RedisConnectionError(str(exc)), reply.what)
         except ResponseError as exc:
-            reply.error = explain(exc, reply.what)
+            reply.error = self.explain(exc, reply.what)
         except (RedisError, OSError) as exc:
-            reply.error = explain(exc, reply.what)
+            reply.error = self.explain(exc, reply.what)
             self.drop(reply.error)
         except DlqError as exc:
             reply.error = exc
@@ -181,7 +149,7 @@ class Wire:
                     self._shas[name] = connection.read_response().decode()
             except (RedisError, OSError) as exc:
                 self.drop()
-                raise explain(exc, "connecting") from exc
+                raise self.explain(exc, "connecting") from exc
         return self._connection
 
 

@@ -9,6 +9,7 @@ import redis
 
 from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.brokers.redis_notebook import RedisNotebook
+from dlq.brokers.redis_wire import Wire
 from dlq.notebook import Entry, Notebook
 from dlq.timeline import tell, timeline
 from tests.integration.conformance import ADAPTERS, CONFIG
@@ -25,7 +26,7 @@ def notebook(request: pytest.FixtureRequest) -> Iterator[Notebook]:
     url = request.getfixturevalue(f"{request.param}_server").url
     with redis.Redis.from_url(url) as client:
         client.flushall()
-        found = RedisNotebook(CONFIG.name, CONFIG.dlq, url)
+        found = RedisNotebook(CONFIG.name, CONFIG.dlq, Wire(url))
         yield found
         found.close()
         keys = cast("list[bytes]", client.keys("*"))

@@ -1,0 +1,41 @@
+"""Redis' failures in our words."""
+
+from __future__ import annotations
+
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from dlq.errors import (
+    AuthError,
+    BrokerError,
+    BrokerMemoryError,
+    BrokerUnreachableError,
+    CrossSlotError,
+    DlqError,
+    ReadOnlyReplicaError,
+    WrongKeyTypeError,
+)
+
+
+def explain(error: Exception, what: str) -> DlqError:
+    """Name a Redis failure in our words: what failed, on what, and what to do next."""
+    text = str(error)
+    code = text.split(" ", 1)[0]
+    if isinstance(error, AuthenticationError | NoPermissionError) or code in {
+        "NOAUTH",
+        "WRONGPASS",
+        "NOPERM",
+    }:
+        return AuthError(f"{what}: Redis refused the credentials or lacks a permission ({text}).")
+    if isinstance(error, ReadOnlyError) or code == "READONLY":
+        return ReadOnlyReplicaError(f"{what}: this Redis is a read-only replica.")
+    if isinstance(error, OutOfMemoryError) or code == "OOM":
+        return BrokerMemoryError(f"{what}: Redis is over its maxmemory and refused the write.")
+    if code in {"CROSSSLOT", "MOVED", "ASK"}:
+        return CrossSlotError(f"{what}: this Redis is a cluster and the keys lie in different slots.")
+    if code == "WRONGTYPE" or "wrong kind of value" in text:
+        return WrongKeyTypeError(f"{what}: a key that should be a list is of another type ({text}).")
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+        return BrokerUnreachableError(f"{what}: Redis does not answer ({text}).")
+    return BrokerError(f"{what}: Redis answered {text}")

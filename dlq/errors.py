@@ -170,3 +170,15 @@ class RunStateError(DlqError):
     """The run is not in a state in which this can be done."""
 
     exit_status = 3
+
+
+class ChannelError(DlqError):
+    """A channel did not take a notice."""
+
+    advice = "The work on the queue went on; see what was not told in the run's report."
+
+
+class ChannelRefusedError(ChannelError):
+    """A channel is wrongly set up: it will not take the next notice either."""
+
+    advice = "Correct DLQ_SLACK_TOKEN, DLQ_SLACK_CHANNEL or DLQ_NOTIFY_URLS; the work on the queue went on."

@@ -9,16 +9,24 @@ import tomllib
 from collections.abc import Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
 from dlq.redaction import redact
+from dlq.setting_types import SecretWords, WebAddress, Words
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -45,6 +53,17 @@ class Settings(BaseSettings):
     lock_seconds: int = Field(default=30, ge=5, le=3_600)
     prefix: str = Field(default="tokpulse", min_length=1)
     queues: dict[str, QueueConfig] = Field(default_factory=dict, validate_default=True)
+
+    # Telling people: see dlq/notices.
+    slack_token: SecretStr | None = Field(default=None, description="Bot token (xoxb-…) of the Slack app")
+    slack_channel: str | None = Field(default=None, description="Channel of the incidents: its id (C…) or #name")
+    slack_url: WebAddress = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
+    slack_signing_secret: SecretStr | None = Field(default=None, description="Proves that a pressed button is Slack's")
+    slack_approvers: Words = Field(default=(), description="Slack user ids (U…) that may approve and reject")
+    slack_mentions: dict[Literal["1", "2", "3"], str] = Field(
+        default_factory=dict, description="Whom a level of escalation mentions: user (U…) or group ids (S…), or here"
+    )
+    notify_urls: SecretWords = Field(default=(), description="Addresses of other channels, in apprise's form")
 
     @field_validator("redis_url")
     @classmethod

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from dlq.errors import BadArgumentError
 from dlq.fields import FieldPath
+from dlq.policy_table import Policy
 
 RUNBOOK_WORKERS: dict[str, str | None] = {
     "webhooks": "webhook-workers",
@@ -78,6 +79,7 @@ class QueueConfig(BaseModel):
     fields: FieldConfig = FieldConfig()
     schema_file: Path | None = Field(default=None, alias="schema", description="JSON Schema of a healthy message")
     thresholds: Thresholds = Thresholds()
+    policy: Policy = Field(default=Policy(), description="What differs from the [policy] of all queues")
 
     @field_validator("name")
     @classmethod

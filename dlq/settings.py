@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from dlq.errors import ConfigError, UnknownQueueError
+from dlq.policy_table import Policy
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
 from dlq.redaction import redact
 from dlq.setting_types import SecretWords, WebAddress, Words
@@ -64,6 +65,11 @@ class Settings(BaseSettings):
         default_factory=dict, description="Whom a level of escalation mentions: user (U…) or group ids (S…), or here"
     )
     notify_urls: SecretWords = Field(default=(), description="Addresses of other channels, in apprise's form")
+    # What may happen by itself, what is looked at before, and where archives lie: see dlq/policy_table.py.
+    policy: Policy = Policy()
+    archives: str | None = Field(
+        default=None, description="Folder or fsspec address of archives; without it `archives` under the home"
+    )
 
     @field_validator("redis_url")
     @classmethod
@@ -119,6 +125,15 @@ class Settings(BaseSettings):
     def reports_folder(self) -> Path:
         """Give the folder of the report files: the one that was set, else `reports` under the home."""
         return self.reports or self.home / "reports"
+
+    @property
+    def archives_place(self) -> str:
+        """Give the folder, or the fsspec address, of archives."""
+        return self.archives or str(self.home / "archives")
+
+    def policy_of(self, queue: str) -> Policy:
+        """Give the rules of a queue: its own over those of all queues."""
+        return self.queue(queue).policy.over(self.policy)
 
     @property
     def zone(self) -> tzinfo:

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="Whom a level of escalation mentions: user (U…) or group ids (S…), or here"
     )
     notify_urls: SecretWords = Field(default=(), description="Addresses of other channels, in apprise's form")
+
     # What may happen by itself, what is looked at before, and where archives lie: see dlq/policy_table.py.
     policy: Policy = Policy()
     archives: str | None = Field(

@@ -5,7 +5,7 @@ PACKAGES = dlq flows tasks deployments
 TESTS = $(wildcard tests/unit tests/integration tests/runbook tests/chaos)
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis demo test check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus demo test check chaos bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -16,10 +16,13 @@ install: ## make .venv from requirements.lock (only when the lock or pyproject.t
 ensure-redis:
 	@sh scripts/ensure-redis.sh
 
+ensure-prometheus:
+	@sh scripts/ensure-prometheus.sh
+
 demo: install ## an incident on a server of its own, start to end
 	$(PYTHON_BIN)/dlq demo
 
-test: install ensure-redis ## all tests, with a small sample of the chaos ones
+test: install ensure-redis ensure-prometheus ## all tests, with a small sample of the chaos ones
 	$(PYTEST) $(TESTS)
 
 check: install ## ruff, formatting, types, import contracts

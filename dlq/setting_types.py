@@ -25,6 +25,12 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _secret_web_address(secret: SecretStr) -> SecretStr:
+    _web_address(secret.get_secret_value())
+    return secret
+
+
+SecretWebAddress = Annotated[SecretStr, AfterValidator(_secret_web_address)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 SecretWords = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)]

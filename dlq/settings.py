@@ -21,12 +21,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import SettingsConfigDict, SettingsError
 
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.policy_table import Policy
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
 from dlq.redaction import redact
+from dlq.setting_systems import Systems
 from dlq.setting_types import SecretWords, WebAddress, Words
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ __all__ = ["FieldConfig", "QueueConfig", "Settings", "Thresholds", "load_setting
 REDIS_SCHEMES = ("redis://", "rediss://", "redis-sentinel://", "rediss-sentinel://", "unix://")
 
 
-class Settings(BaseSettings):
+class Settings(Systems):
     """What the program was told; passwords stay inside SecretStr."""
 
     model_config = SettingsConfigDict(

@@ -36,8 +36,8 @@ def find_redis_server() -> Path | None:
 def missing(what: str) -> NoReturn:
     """Skip the test on a laptop; fail it where CI is set, since nothing may go untested there."""
     if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing, and CI is set: run `make ensure-redis`.", pytrace=False)
-    pytest.skip(f"{what} is missing: run `make ensure-redis`.")
+        pytest.fail(f"{what} is missing, and CI is set: run `make test`, which installs it.", pytrace=False)
+    pytest.skip(f"{what} is missing: `make test` installs it where it may.")
 
 
 def new_server(flavour: str, **options: str | int) -> EmbeddedRedis:

@@ -26,10 +26,10 @@ from tasks.queues import assess_queue, give_grace, note_run, verify_run
 def incident(
     queue: p.QueueName,
     reason: p.Reason = "",
+    pace: p.Pace = "fixed",
     batch: p.Batch = 100,
     pause: p.Pause = 30,
     max_batches: p.MaxBatches = 10,
-    pace: p.Pace = "fixed",
     types: p.Types = None,
     signatures: p.Signatures = None,
     error: p.Error = None,

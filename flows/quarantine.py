@@ -14,6 +14,7 @@ from dlq.pace import Pace
 from dlq.run import Kind
 from flows import parameters as p
 from flows.drain import work_through
+from flows.forms import described
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.job import Job, Pick
@@ -22,9 +23,7 @@ from tasks.queues import preview_run, verify_run
 
 Corrupted = Annotated[
     bool,
-    p.described(
-        "Corrupted", "On: the messages that cannot be read. Off: the healthy ones that fit what is said below."
-    ),
+    described("Corrupted", "On: the messages that cannot be read. Off: the healthy ones that fit what is said below."),
 ]
 
 

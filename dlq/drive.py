@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from dlq.pace import Pace
     from dlq.run import Run
     from dlq.sift import Wave
+    from dlq.stop import StopRequest
 
 _SLICE = 5.0  # seconds between two renewals of the lock while nothing is moved
 _TRIES = 6
+
+
+def _never(_run_id: str) -> None:
+    """Nobody asks to stop."""
 
 
 def drive(
@@ -25,16 +30,17 @@ def drive(
     pace: Pace,
     sleep: Callable[[float], None],
     on_wave: Callable[[Run, Wave], None],
+    stop_asked: Callable[[str], StopRequest | None] = _never,
 ) -> RunRecord:
-    """Run waves until the pass ends or the pace says enough; return the finished run.
+    """Run waves until the pass ends, the pace says enough or somebody asks to stop; return the finished run.
 
     `open_run` begins the run, and goes on with it when it is called again: after a lost connection, with what the
-    ledger has. `sleep` waits for seconds.
+    ledger has. `sleep` waits for seconds. `stop_asked` is asked before each wave, with the run's id.
     """
     failures = 0
     while True:
         try:
-            return _through(open_run(), pace, sleep, on_wave)
+            return _through(open_run(), pace, sleep, on_wave, stop_asked)
         except BrokerUnreachableError:
             failures += 1
             if failures == _TRIES:
@@ -42,9 +48,15 @@ def drive(
             sleep(0.25 * 2**failures)
 
 
-def _through(run: Run, pace: Pace, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]) -> RunRecord:
+def _through(
+    run: Run,
+    pace: Pace,
+    sleep: Callable[[float], None],
+    on_wave: Callable[[Run, Wave], None],
+    stop_asked: Callable[[str], StopRequest | None],
+) -> RunRecord:
     try:
-        return _waves(run, pace, sleep, on_wave)
+        return _waves(run, pace, sleep, on_wave, stop_asked)
     except BrokerUnreachableError:
         raise
     except (DlqError, KeyboardInterrupt) as exc:
@@ -52,10 +64,19 @@ def _through(run: Run, pace: Pace, sleep: Callable[[float], None], on_wave: Call
         raise
 
 
-def _waves(run: Run, pace: Pace, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]) -> RunRecord:
+def _waves(
+    run: Run,
+    pace: Pace,
+    sleep: Callable[[float], None],
+    on_wave: Callable[[Run, Wave], None],
+    stop_asked: Callable[[str], StopRequest | None],
+) -> RunRecord:
     record = run.record
     number = max(1, record.wave if record.wave_selected < pace.batch else record.wave + 1)
     while pace.more(number - 1):
+        request = stop_asked(run.run_id)
+        if request is not None:
+            return run.finish(note=request.note)
         wave = run.wave(number, pace.batch)
         on_wave(run, wave)
         if wave.ended:

@@ -12,11 +12,12 @@ from prefect import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
 from dlq.assess import Assessment, assess
-from dlq.opening import open_queue
+from dlq.opening import open_notebook, open_queue
 from dlq.preview import Preview, preview
 from dlq.rollback import Undone, roll_back
 from dlq.run import Run, find_run, start
 from dlq.settings import load_settings
+from dlq.stop import StopRequest, asked
 from tasks.job import Job
 from tasks.retries import step
 
@@ -89,7 +90,13 @@ def begin_run(job: Job) -> Standing:
 
 @step("wave", "wave {number}")
 def drain_wave(job: Job, number: int, budget: int) -> WaveDone:
-    """Do wave `number` of a run, up to `budget` messages; what the ledger has of it already is not done again."""
+    """Do wave `number` of a run, up to `budget` messages; what the ledger has of it already is not done again.
+
+    When somebody has asked the run to stop, nothing is done and the run is at its end.
+    """
+    if (request := _stop_asked(job)) is not None:
+        get_run_logger().info("%s", request.note)
+        return WaveDone(number=number, at=request.at, scanned=0, selected=0, refused=0, ended=True, depth=0)
     with open_queue(load_settings(), job.queue) as (broker, config):
         run = start(broker, config, job.request(), job.run_id)
         wave = run.wave(number, budget)
@@ -122,7 +129,9 @@ def finish_run(job: Job, note: str = "") -> Standing:
     with open_queue(load_settings(), job.queue) as (broker, config):
         record = find_run(broker, job.run_id)
         if record.state == RUNNING:
-            record = start(broker, config, job.request(), job.run_id).finish("done", note)
+            request = _stop_asked(job)
+            said = request.note if request else note
+            record = start(broker, config, job.request(), job.run_id).finish("done", said)
     return Standing(state=record.state, wave=record.wave, selected=record.selected, depth=record.depth)
 
 
@@ -173,6 +182,11 @@ def note_run(queue: str, run_id: str, facts: dict[str, str]) -> None:
     """Write facts about a run, such as where its report lies, into the ledger."""
     with open_queue(load_settings(), queue) as (broker, _):
         broker.annotate(run_id, facts)
+
+
+def _stop_asked(job: Job) -> StopRequest | None:
+    with open_notebook(load_settings(), job.queue) as notebook:
+        return asked(notebook, job.run_id)
 
 
 def _wait(run: Run, seconds: float, slice_seconds: float) -> None:

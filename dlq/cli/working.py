@@ -1,4 +1,4 @@
-"""Commands that move messages: drain, quarantine, resume."""
+"""Commands that move messages: drain, quarantine, resume; and stop, which ends one of them early."""
 
 from __future__ import annotations
 
@@ -62,6 +62,30 @@ def resume(run: str, *, take_over: bool, settle: float, grace: float, as_json: b
         _drive_and_report(broker, config, runs.Request.from_record(record), again, settle, grace, as_json=as_json)
 
 
+@click.command()
+@click.argument("run")
+@click.option("--reason", default="", metavar="TEXT", help="Why: it stays in the ledger.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
+def stop(run: str, reason: str, *, as_json: bool) -> None:
+    """Ask RUN to stop: it finishes the wave in hand, ends as done, and is verified."""
+    from dlq.cli.asking import whoami  # noqa: PLC0415
+    from dlq.cli.render import emit  # noqa: PLC0415
+    from dlq.errors import RunStateError  # noqa: PLC0415
+    from dlq.opening import open_notebook, open_run  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.stop import ask  # noqa: PLC0415
+
+    settings = load_settings()
+    with open_run(settings, run) as (_, config, record), open_notebook(settings, config.name) as notebook:
+        if record.state != "running":
+            raise RunStateError(f"run {run} on queue {config.name} is {record.state} already; nothing to stop.")
+        request = ask(notebook, run, reason, whoami())
+    if as_json:
+        emit({"run_id": run, "why": request.why, "who": request.who, "at": request.at})
+    else:
+        click.echo(f"run {run} is asked to stop by {request.who}; it ends after the wave in hand.")
+
+
 def _work(kind: str, name: str, given: dict[str, Any]) -> None:
     from dlq import run as runs  # noqa: PLC0415
     from dlq.cli.asking import confirm, request_of  # noqa: PLC0415
@@ -102,12 +126,16 @@ def _drive_and_report(
 
     from dlq import drive  # noqa: PLC0415
     from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
+    from dlq.opening import open_notebook  # noqa: PLC0415
     from dlq.pace import Pace  # noqa: PLC0415
     from dlq.reading import Reading  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.stop import asked  # noqa: PLC0415
     from dlq.verify import verify  # noqa: PLC0415
 
     pace = Pace.from_parameters(request.pace)
-    record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress)
+    with open_notebook(load_settings(), config.name) as notebook:
+        record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress, lambda run_id: asked(notebook, run_id))
     if record.redriven:
         drive.settle(broker, settle, grace, time.sleep)
     outcome = verify(broker, record.run_id, Reading.of(config))
@@ -151,4 +179,4 @@ def _preview(broker: DeadLetterQueue, config: QueueConfig, request: Request, *, 
         out.print(diff)
 
 
-COMMANDS = (drain, quarantine, resume)
+COMMANDS = (drain, quarantine, resume, stop)

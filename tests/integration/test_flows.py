@@ -17,6 +17,9 @@ from prefect.states import AwaitingRetry
 from prefect.testing.utilities import prefect_test_harness
 
 from dlq.embedded import EmbeddedRedis
+from dlq.opening import open_notebook
+from dlq.settings import load_settings
+from dlq.stop import ask
 from flows.assess import assess
 from flows.drain import drain
 from flows.incident import incident
@@ -118,6 +121,22 @@ def test_a_drain_moves_the_oldest_in_waves(client: redis.Redis) -> None:
     assert (summary["redriven"], summary["pending"], summary["unexplained"]) == (30, 30, 0)
     assert client.lrange(LIVE, 0, -1) == before[20:]
     assert client.lrange(DLQ, 0, -1) == before[:20]
+
+
+def test_a_drain_obeys_a_stop_between_waves(client: redis.Redis) -> None:
+    """Asked while it pauses, the flow ends completed after the waves it did, and the ledger says who and why."""
+    fill(client, 30)
+
+    def ask_stop(job: Any, _seconds: float) -> None:
+        with open_notebook(load_settings(), "webhooks") as notebook:
+            ask(notebook, job.run_id, "alert resolved", "alertmanager")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.drain.pause_run", _at_call(2, ask_stop))
+        summary = drain(queue="webhooks", batch=5, pause=1, max_batches=0)
+    assert (summary["redriven"], summary["state"]) == (10, "done")
+    note = client.hget(f"dlq-drain:{{{DLQ}}}:run:{summary['run_id']}", "note")
+    assert note == b"stopped by alertmanager: alert resolved"
 
 
 def test_a_drain_picks_and_edits(client: redis.Redis) -> None:

@@ -1,6 +1,9 @@
 """An operator drains a signature through the command, watches it bounce, and takes the rest back."""
 
 import json
+import subprocess
+import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -77,6 +80,23 @@ def test_limits_and_waves_take_the_oldest(client: redis.Redis) -> None:
     assert client.lrange(LIVE, 0, -1)[::-1] == MESSAGES[:60]
     assert client.lrange(DLQ, 0, -1)[::-1] == MESSAGES[60:]
     assert [run["selected"] for run in dlq("runs", "--json")["runs"]] == [35, 25]
+
+
+def test_a_running_drain_is_asked_to_stop(client: redis.Redis, tmp_path: Path) -> None:
+    """Another process asks; the drain ends within its pause, says who and why, and the rest stays in order."""
+    words = ("drain", "webhooks", "--batch", "10", "--pause", "1", "--max-batches", "0", "--settle", "0", "--yes")
+    program = Path(sys.executable).with_name("dlq")
+    with subprocess.Popen([program, *words, "--json"], stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        while not client.llen(LIVE):
+            time.sleep(0.05)
+        run_id = dlq("runs", "--json")["runs"][0]["run_id"]
+        assert dlq("stop", run_id, "--reason", "gateway is down again", "--json")["why"] == "gateway is down again"
+        out, _ = process.communicate(timeout=60)
+    run = json.loads(out.splitlines()[-1])
+    assert (process.returncode, run["state"], run["unexplained"]) == (0, "done", 0)
+    assert 10 <= run["redriven"] < 120
+    assert client.lrange(DLQ, 0, -1)[::-1] == MESSAGES[run["redriven"] :]
+    assert "already" in dlq("stop", run_id, expect=3)["stderr"]
 
 
 @pytest.mark.parametrize("key", [DLQ, LIVE, QUARANTINE])

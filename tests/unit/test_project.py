@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("status", "peek", "assess", "drain", "quarantine", "rollback", "resume", "runs", "show", "demo")
+COMMANDS = ("status", "peek", "assess", "drain", "quarantine", "rollback", "resume", "stop", "runs", "show", "demo")
 
 
 def lock_text() -> str:

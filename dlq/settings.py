@@ -56,6 +56,15 @@ class Settings(Systems):
     prefix: str = Field(default="tokpulse", min_length=1)
     queues: dict[str, QueueConfig] = Field(default_factory=dict, validate_default=True)
 
+    # Everything on one machine: see dlq/up.
+    ui_port: int = Field(default=4200, ge=1, le=65_535, description="Port of the Prefect server that `dlq up` starts")
+    redis_port: int = Field(default=6399, ge=1, le=65_535, description="Port of the Redis that `dlq up` starts")
+
+    # The webhook receiver: see deployments/receiver.
+    receiver_host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on")
+    receiver_port: int = Field(default=4201, ge=1, le=65_535, description="Port that the receiver listens on")
+    receiver_token: SecretStr | None = Field(default=None, description="Bearer token that alerts must bring")
+
     # Telling people: see dlq/notices.
     slack_token: SecretStr | None = Field(default=None, description="Bot token (xoxb-…) of the Slack app")
     slack_channel: str | None = Field(default=None, description="Channel of the incidents: its id (C…) or #name")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dlq.notebook import Notebook
     from dlq.notices.notice import Notice
+    from dlq.notices.slack_channel import SlackChannel
     from dlq.settings import Settings
 
 SLACK, OTHERS = "slack", "apprise"
@@ -33,11 +34,16 @@ def channels(settings: Settings) -> list[Channel]:
     """Make the channels that are set up; what a channel needs is imported here and not before."""
     found: list[Channel] = []
     if settings.slack_token and settings.slack_channel:
-        from dlq.notices.slack_channel import SlackChannel  # noqa: PLC0415 - slack-sdk is read when it is needed
-
-        found.append(SlackChannel.of(settings))
+        found.append(slack(settings))
     if settings.notify_urls:
-        from dlq.notices.others import others  # noqa: PLC0415 - so is apprise
+        from dlq.notices.others import others  # noqa: PLC0415 - apprise is read when it is needed
 
         found += others(settings)
     return found
+
+
+def slack(settings: Settings) -> SlackChannel:
+    """Make the Slack channel, which must be set up."""
+    from dlq.notices.slack_channel import SlackChannel  # noqa: PLC0415 - slack-sdk is read when it is needed
+
+    return SlackChannel.of(settings)

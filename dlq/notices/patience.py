@@ -46,9 +46,9 @@ class Patience:
         """Say whether this notice went through this channel already."""
         return f"{channel} told {notice.digest}" in self._page()
 
-    def sent(self, channel: str, notice: Notice, seconds: float) -> None:
+    def sent(self, channel: str, notice: Notice | None, seconds: float) -> None:
         """Remember a notice that went through, and that it was slow if it was."""
-        if notice.run_id:  # without a run, the same words on another day are another notice
+        if notice and notice.run_id:  # without a run, the same words on another day are another notice
             self._note({f"{channel} told {notice.digest}": datetime.now(UTC).isoformat()})
         if seconds > USUAL:
             self._spend(channel, seconds - USUAL, f"it answers slowly ({seconds:.1f} s)")

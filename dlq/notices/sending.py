@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -13,7 +13,9 @@ from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.errors import ChannelError, ChannelRefusedError, DlqError
 from dlq.notebook import Entry
 from dlq.notices.bounded import Call, LateError, within
-from dlq.notices.channels import channels, not_configured
+from dlq.notices.channels import SLACK, channels, not_configured, slack
+from dlq.notices.incident import note_incident, read_incident
+from dlq.notices.lent import LentNotebook
 from dlq.notices.notice import Delivery, Notice, Reached
 from dlq.notices.patience import Patience
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from dlq.notices.channels import Channel
     from dlq.settings import Settings
 
+_AT_ONCE = ("state", "question", "decision", "severity", "level")
+"""Facts of an incident that are shown at once when they change; counts can wait some seconds."""
 LONGEST = 4.0
 """Seconds that one notice may take, all channels together."""
 _LOG = logging.getLogger(__name__)
@@ -46,10 +50,40 @@ def send(settings: Settings, notebook: Notebook, notice: Notice) -> list[Deliver
             found.append(Delivery(channel.name, Reached.DOWN, why, notice.title))
         else:
             ready.append(channel)
-    calls = within(LONGEST, [partial(channel.tell, notebook, notice) for channel in ready])
+    lent = LentNotebook(notebook)
+    calls = within(LONGEST, [partial(channel.tell, lent, notice) for channel in ready])
+    lent.take_back()
     found += [_settle(patience, channel.name, notice, call) for channel, call in zip(ready, calls, strict=True)]
     _keep(notebook, notice, found)
     return found
+
+
+def show(settings: Settings, notebook: Notebook, run_id: str, queue: str, **facts: Any) -> Delivery:
+    """Bring an incident's message up to date with what has become known of it: `facts` are fields of Incident.
+
+    Only Slack shows incidents. Never raises, is bounded in time and in number: between two changes of the state it
+    shows progress every few seconds at most.
+    """
+    notebook = _steady(notebook)
+    try:
+        before = read_incident(notebook, run_id, queue)
+        note_incident(notebook, run_id, **facts)
+    except DlqError as exc:
+        return Delivery(SLACK, Reached.FAILED, exc.detail)
+    if SLACK in not_configured(settings):
+        return Delivery(SLACK, Reached.NOT_CONFIGURED)
+    patience = Patience(notebook, run_id)
+    if why := patience.down(SLACK):
+        return Delivery(SLACK, Reached.DOWN, why)
+    changed = any(name in facts and facts[name] != getattr(before, name) for name in _AT_ONCE)
+    lent, channel = LentNotebook(notebook), slack(settings)
+    (call,) = within(LONGEST, [lambda: channel.show(lent, run_id, queue, at_once=changed)])
+    lent.take_back()
+    notice = Notice("progress", queue, f"the incident is {facts.get('state', before.state)}", run_id=run_id)
+    delivery = _settle(patience, SLACK, notice, call, once=False)
+    if delivery.missed:
+        _keep(notebook, notice, [delivery])
+    return delivery
 
 
 def deliveries(notebook: Notebook, run_id: str) -> list[Delivery]:
@@ -61,15 +95,15 @@ def deliveries(notebook: Notebook, run_id: str) -> list[Delivery]:
     ]
 
 
-def _settle(patience: Patience, channel: str, notice: Notice, call: Call[str]) -> Delivery:
+def _settle(patience: Patience, channel: str, notice: Notice, call: Call[str], *, once: bool = True) -> Delivery:
     """Turn the end of a call into a delivery, and remember how the channel did."""
     if call.error is None:
-        patience.sent(channel, notice, call.seconds)
+        patience.sent(channel, notice if once else None, call.seconds)
         return Delivery(channel, Reached.SENT, call.value or "", notice.title)
     if isinstance(call.error, LateError):
         why = f"no answer within {LONGEST:g} s"
     elif isinstance(call.error, ChannelError):
-        why = call.error.detail
+        why = " ".join([call.error.detail, *(f"({fact})" for fact in call.error.facts.values())])
     else:
         # What a library says may hold the address that it was given, and with it a password.
         why = f"it failed with {type(call.error).__name__}"

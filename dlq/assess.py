@@ -57,6 +57,8 @@ class Assessment:
     newest: datetime | None
     severity: policy.Severity
     level: policy.Level | None
+    growth_per_minute: float | None = None
+    """Arrivals a minute of late; None when it is not known."""
 
 
 @dataclass(slots=True)
@@ -71,10 +73,17 @@ class _Running:
     samples: list[str] = field(default_factory=list)
 
 
-def assess(queue: DeadLetterQueue, config: QueueConfig, *, limit: int | None = None) -> Assessment:
+def assess(
+    queue: DeadLetterQueue,
+    config: QueueConfig,
+    *,
+    limit: int | None = None,
+    growth_per_minute: float | None = None,
+) -> Assessment:
     """Read a DLQ once, changing nothing; memory grows with signatures and minutes, not with messages.
 
-    `limit` bounds how many of its oldest messages are read.
+    `limit` bounds how many of its oldest messages are read. `growth_per_minute` (see `dlq.samples`) makes a queue
+    that grows fast more severe; None is unknown.
     """
     reading = Reading.of(config)
     depth = queue.depth(Place.DLQ)
@@ -106,8 +115,9 @@ def assess(queue: DeadLetterQueue, config: QueueConfig, *, limit: int | None = N
         counts,
         oldest,
         newest,
-        policy.severity(config, depth, corrupted=sum(corrupted.values())),
-        policy.level(config, depth),
+        policy.severity(config, depth, growth_per_minute=growth_per_minute, corrupted=sum(corrupted.values())),
+        policy.level(config, depth, growth_per_minute=growth_per_minute),
+        growth_per_minute,
     )
 
 

@@ -138,6 +138,7 @@ def assessment_summary(found: Assessment) -> dict[str, Any]:
         "newest": found.newest and found.newest.isoformat(timespec="seconds"),
         "severity": found.severity.value,
         "level": found.level and found.level.number,
+        "growth_per_minute": found.growth_per_minute,
     }
 
 
@@ -157,7 +158,7 @@ def assessment_markdown(found: Assessment, zone: tzinfo) -> str:
         f"- quarantine: {found.quarantine_depth:,}",
         f"- oldest failure: {oldest}",
         f"- newest failure: {newest}",
-        f"- growth: {NOT_CONFIGURED}",
+        f"- growth: {_growth(found.growth_per_minute)}",
         "",
     ]
     for title, frame in (
@@ -167,6 +168,10 @@ def assessment_markdown(found: Assessment, zone: tzinfo) -> str:
     ):
         lines += [f"## {title}", "", *_table(frame), ""]
     return "\n".join(lines)
+
+
+def _growth(per_minute: float | None) -> str:
+    return "unknown (no samples of the last minutes)" if per_minute is None else f"{per_minute:,.0f} a minute"
 
 
 def write(story: Story, before: Assessment, folder: Path, zone: tzinfo) -> Path:

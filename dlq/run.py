@@ -23,6 +23,7 @@ from dlq.sift import Sift, Verdict, Wave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from dlq.brokers.base import DeadLetterQueue, Receipt
     from dlq.ledger import RunRecord
@@ -139,6 +140,11 @@ class Run:
 def new_run_id(queue: str) -> str:
     """Make a name that says which queue and when."""
     return f"{queue}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_id_of(queue: str, asked_at: datetime, flow_run: UUID) -> str:
+    """Name the run of a flow run, such as `webhooks-2026-11-24-1532-7f3a9c`: the same to all who ask."""
+    return f"{queue}-{asked_at.astimezone(UTC):%Y-%m-%d-%H%M}-{flow_run.hex[-6:]}"
 
 
 def find_run(queue: DeadLetterQueue, run_id: str) -> RunRecord:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from dlq import policy
 from dlq.brokers.base import Place
-from dlq.reading import Reading
+from dlq.samples import oldest_failure
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
+    from dlq.reading import Reading
     from dlq.settings import QueueConfig
 
 
@@ -28,30 +29,28 @@ class Status:
     level: int | None
     called: str | None
     held_by: str | None
+    growth_per_minute: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Render for JSON."""
         return {**asdict(self), "oldest": self.oldest.isoformat() if self.oldest else None}
 
 
-def look(queue: DeadLetterQueue, config: QueueConfig) -> Status:
-    """Take a quick look at a queue."""
+def look(queue: DeadLetterQueue, config: QueueConfig, growth_per_minute: float | None = None) -> Status:
+    """Take a quick look at a queue; `growth_per_minute` is what is known of its growth, see `dlq.samples`."""
     depth = queue.depth(Place.DLQ)
-    oldest = None
-    for message in queue.read(Place.DLQ, 0, 1).result():
-        failed_at = Reading.of(config).reader.read(message).failed_at
-        oldest = datetime.fromtimestamp(failed_at, UTC) if failed_at is not None else None
-    level = policy.level(config, depth)
+    level = policy.level(config, depth, growth_per_minute=growth_per_minute)
     return Status(
         config.name,
         depth,
         queue.depth(Place.LIVE),
         queue.depth(Place.QUARANTINE),
-        oldest,
-        policy.severity(config, depth).value,
+        oldest_failure(queue, config),
+        policy.severity(config, depth, growth_per_minute=growth_per_minute).value,
         level.number if level else None,
         level.who if level else None,
         queue.holder(),
+        growth_per_minute,
     )
 
 

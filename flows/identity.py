@@ -6,6 +6,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import MissingContextError
 
+from dlq.run import run_id_of
+
 NOBODY = "prefect"
 
 
@@ -27,7 +29,7 @@ def ledger_id(queue: str) -> str:
 
     A retry of a flow run from the UI has the flow run's id and creation time, and so goes on under the same name.
     """
-    return f"{queue}-{asked_at():%Y-%m-%d-%H%M}-{current_run().id.hex[-6:]}"
+    return run_id_of(queue, asked_at(), current_run().id)
 
 
 def asker() -> str:

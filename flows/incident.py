@@ -17,6 +17,7 @@ from flows import parameters as p
 from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
+from tasks.alerts import note_alert
 from tasks.job import Change, Job, Pick, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
@@ -42,13 +43,14 @@ def incident(
     unset: p.Unset = None,
     increment: p.Increment = None,
     grace: p.Grace = 0,
+    alert: p.FiringAlert = None,
 ) -> Any:
     """Assess a DLQ, drain it, verify the outcome and write the incident's report."""
     job = Job(
         run_id=ledger_id(queue),
         queue=queue,
         kind=Kind.DRAIN,
-        who=asker(),
+        who=f"alert {alert.name}" if alert else asker(),
         asked_at=asked_at(),
         reason=reason,
         pick=Pick(
@@ -64,6 +66,8 @@ def incident(
         pace=pace_of(pace, batch, pause, max_batches),
         limit=limit,
     )
+    if alert:
+        note_alert(queue, job.run_id, alert)
     before = assess_queue(queue)
     publish_assessment(before)
     work_through(job)

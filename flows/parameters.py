@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dlq.alerts import Alert
 from flows import forms
 from flows.forms import COUNT, TEXT, TEXTS, Plain, QueueChoice, described, optional
 from tasks.job import PaceName
@@ -37,6 +38,10 @@ Grace = Annotated[
     described(
         "Grace", "Seconds that the workers get before it is looked at what became of the messages.", ge=0, le=3_600
     ),
+]
+
+FiringAlert = Annotated[
+    Alert | None, described("Alert", "The alert that this is about; the receiver of alerts fills it in.")
 ]
 
 Types = Annotated[

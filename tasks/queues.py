@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
+from dlq import samples
 from dlq.assess import Assessment, assess
 from dlq.opening import open_notebook, open_queue
 from dlq.preview import Preview, preview
@@ -68,9 +69,12 @@ def queue_names(queue: str) -> list[str]:
 
 @step("assess", "assess {queue}")
 def assess_queue(queue: str) -> Assessment:
-    """Read a DLQ once and change nothing."""
-    with open_queue(load_settings(), queue) as (broker, config):
-        found = assess(broker, config)
+    """Read a DLQ once and change nothing; what was seen of its depth is kept as a sample."""
+    settings = load_settings()
+    with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
+        samples.take(broker, notebook, config)
+        growth = samples.growth_per_minute(samples.recent(notebook))
+        found = assess(broker, config, growth_per_minute=growth)
     get_run_logger().info(
         "%s: %d messages, %d signatures, severity %s", queue, found.depth, len(found.signatures), found.severity
     )

@@ -17,15 +17,16 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 def status(*, as_json: bool) -> None:
     """Show depth, age and severity of every queue."""
     from dlq.cli.render import emit, moment, table  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
+    from dlq.opening import open_notebook, open_queue  # noqa: PLC0415
+    from dlq.samples import growth_per_minute, recent  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
     from dlq.status import look  # noqa: PLC0415
 
     settings = load_settings()
     rows = []
     for name in settings.queues:
-        with open_queue(settings, name) as (queue, config):
-            rows.append(look(queue, config))
+        with open_queue(settings, name) as (queue, config), open_notebook(settings, name) as notebook:
+            rows.append(look(queue, config, growth_per_minute(recent(notebook))))
     if as_json:
         emit({"queues": [row.as_dict() for row in rows]})
         return
@@ -81,11 +82,13 @@ def assess(queue: str, *, as_json: bool) -> None:
     """Read all of QUEUE's DLQ: types, failure signatures, ages, corruption."""
     from dlq.assess import assess as read_all  # noqa: PLC0415
     from dlq.cli.render import assessment_json, emit, show_assessment  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
+    from dlq.opening import open_notebook, open_queue  # noqa: PLC0415
+    from dlq.samples import growth_per_minute, recent  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
 
-    with open_queue(load_settings(), queue) as (broker, config):
-        found = read_all(broker, config)
+    settings = load_settings()
+    with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
+        found = read_all(broker, config, growth_per_minute=growth_per_minute(recent(notebook)))
     if as_json:
         emit(assessment_json(found))
     else:

@@ -169,7 +169,9 @@ def show_assessment(found: Assessment) -> None:
         f"{found.queue}: {found.depth:,} in the DLQ, {found.live_depth:,} live,"
         f" {found.quarantine_depth:,} in quarantine; severity {found.severity.value}, call {called}"
     )
-    out.print(f"failures from {moment(found.oldest)} to {moment(found.newest)}")
+    growth = found.growth_per_minute
+    growing = "" if growth is None else f"; {growth:,.0f} arrive a minute"
+    out.print(f"failures from {moment(found.oldest)} to {moment(found.newest)}{growing}")
     table(
         ["signature", "failure", "messages", "share", "first", "last", "attempts"],
         [

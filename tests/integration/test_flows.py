@@ -14,12 +14,13 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.states import AwaitingRetry
-from prefect.testing.utilities import prefect_test_harness
 
+from dlq.alerts import Alert
 from dlq.embedded import EmbeddedRedis
 from dlq.opening import open_notebook
 from dlq.settings import load_settings
 from dlq.stop import ask
+from dlq.timeline import timeline
 from flows.assess import assess
 from flows.drain import drain
 from flows.incident import incident
@@ -27,16 +28,13 @@ from flows.quarantine import quarantine
 from flows.rollback import rollback
 from flows.verify import verify
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("default")]  # Prefect's server warns by itself
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.timeout(180),
+    pytest.mark.filterwarnings("default"),  # Prefect's server warns by itself
+]
 DLQ, LIVE, QUARANTINE = "tokpulse:dlq:webhooks", "tokpulse:webhooks", "tokpulse:quarantine:webhooks"
 FAST = {"pace": "fixed", "pause": 0}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def prefect_server() -> Iterator[None]:
-    """Run one Prefect server for the session."""
-    with prefect_test_harness(server_startup_timeout=60):
-        yield
 
 
 @pytest.fixture
@@ -210,6 +208,18 @@ def test_an_incident_writes_one_report(client: redis.Redis, tmp_path: Path) -> N
     assert "gateway &lt;mended&gt;" in page
     assert page.count("data:image/svg+xml") == 4
     assert client.hget(f"dlq-drain:{{{DLQ}}}:run:{summary['run_id']}", "report").decode() == summary["report"]
+
+
+def test_an_incident_knows_its_alert(client: redis.Redis) -> None:
+    """The alert stands in the run's timeline at the moment it began to fire, and says who asked."""
+    fill(client, 3)
+    since = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    alert = Alert(name="HighDLQDepth", fingerprint="f1", starts_at=since, summary="3 in the DLQ")
+    run_id = incident(queue="webhooks", pace="none", alert=alert)["run_id"]
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        (first, *_) = timeline(notebook, run_id)
+    assert (first.at, first.kind, first.text) == (since, "alert", "HighDLQDepth: 3 in the DLQ (firing)")
+    assert client.hget(f"dlq-drain:{{{DLQ}}}:run:{run_id}", "who") == b"alert HighDLQDepth"
 
 
 @pytest.mark.parametrize("flow", [drain, incident], ids=["drain", "incident"])

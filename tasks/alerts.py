@@ -1,0 +1,14 @@
+"""Steps on what alerts say."""
+
+from dlq.alerts import Alert
+from dlq.opening import open_notebook
+from dlq.settings import load_settings
+from dlq.timeline import tell
+from tasks.retries import step
+
+
+@step("note-alert")
+def note_alert(queue: str, run_id: str, alert: Alert) -> None:
+    """Put the alert that a run is about into the run's timeline, at the moment it began to fire; twice is once."""
+    with open_notebook(load_settings(), queue) as notebook:
+        tell(notebook, run_id, "alert", f"{alert} (firing)", who="alertmanager", at=alert.starts_at)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
+from dlq.brokers.redis_server import RedisServer
 from dlq.brokers.redis_wire import Wire
 from dlq.errors import RunNotFoundError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dlq.brokers.base import DeadLetterQueue
+    from dlq.brokers.server import BrokerServer
     from dlq.ledger import RunRecord
     from dlq.notebook import Notebook
     from dlq.settings import QueueConfig, Settings
@@ -58,3 +60,14 @@ def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
         yield notebook
     finally:
         notebook.close()
+
+
+@contextmanager
+def open_server(settings: Settings, name: str) -> Iterator[BrokerServer]:
+    """Open the server that has queue `name`, to ask it about itself."""
+    settings.queue(name)
+    server = RedisServer(Wire(settings.redis_url.get_secret_value()))
+    try:
+        yield server
+    finally:
+        server.close()

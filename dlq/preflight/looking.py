@@ -1,0 +1,88 @@
+"""The pre-flight: look at everything that can be looked at, change nothing, and judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from dlq.brokers.base import Place
+from dlq.errors import DlqError
+from dlq.opening import open_server
+from dlq.policy_table import CheckName, Rule
+from dlq.preflight.consumers import check_consumers, check_live, watch_live
+from dlq.preflight.findings import Check, Preflight
+from dlq.preflight.outside import Said, check_fix, check_health, check_success
+from dlq.preflight.room import check_memory, need
+from dlq.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.settings import QueueConfig, Settings
+
+T = TypeVar("T")
+
+_NEWEST: Final = 100  # messages at the producer's end among which the newest failure is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a pre-flight is for. `selected`: messages at most; None: all that are there."""
+
+    selected: int | None = None
+    keeps_originals: bool = False
+    watched: bool = True
+    newest_failure: datetime | None = None
+    fixed: str = ""
+
+
+def preflight(
+    settings: Settings, queue: DeadLetterQueue, config: QueueConfig, ask: Ask, sleep: Callable[[float], None]
+) -> Preflight:
+    """Look before anything moves. What cannot be found out is unknown, and never stops the looking."""
+    policy = settings.policy_of(config.name)
+    groups: dict[CheckName, Callable[[], Check]] = {
+        CheckName.CONSUMERS: lambda: _consumers(settings, queue, config, sleep),
+        CheckName.HEALTH: lambda: check_health(Said(None, "not configured: set DLQ_WORKERS_URL")),
+        CheckName.LIVE_QUEUE: lambda: check_live(queue.depth(Place.LIVE), policy.live_ceiling),
+        CheckName.SUCCESS_RATE: lambda: check_success(None, None, 0, "not configured: set DLQ_PROMETHEUS_URL"),
+        CheckName.FIX: lambda: check_fix(ask.newest_failure or newest_failure(queue, config), [], ask.fixed),
+        CheckName.MEMORY: lambda: _memory(settings, queue, config, ask),
+    }
+    wanted = [name for name in groups if policy.rule(name, watched=ask.watched) is not Rule.OFF]
+    checks = [groups[name]() for name in wanted]
+    return Preflight.judge(config.name, datetime.now(UTC), checks, policy, watched=ask.watched)
+
+
+def newest_failure(queue: DeadLetterQueue, config: QueueConfig) -> datetime | None:
+    """Look at the messages at the producer's end for the newest failure; None when none of them says when it failed."""
+    read = Reading.of(config).reader.read
+    seen = [read(message).failed_at for message in queue.read_newest(Place.DLQ, 0, _NEWEST).result()]
+    moments = [moment for moment in seen if moment is not None]
+    return datetime.fromtimestamp(max(moments), UTC) if moments else None
+
+
+def _consumers(
+    settings: Settings, queue: DeadLetterQueue, config: QueueConfig, sleep: Callable[[float], None]
+) -> Check:
+    seconds = settings.policy_of(config.name).look.total_seconds()
+    watched = watch_live(queue, seconds, sleep)
+    with open_server(settings, config.name) as server:
+        return check_consumers(watched, _or_none(server.takers) if not watched.before else [])
+
+
+def _memory(settings: Settings, queue: DeadLetterQueue, config: QueueConfig, ask: Ask) -> Check:
+    depth = queue.depth(Place.DLQ)
+    selected = depth if ask.selected is None else min(depth, ask.selected)
+    with open_server(settings, config.name) as server:
+        return check_memory(_or_none(server.memory), need(queue, selected, keeps_originals=ask.keeps_originals))
+
+
+def _or_none(ask: Callable[[], T]) -> T | None:
+    """Ask the broker about itself; one that may not say (a managed Redis, an ACL) leaves it unknown."""
+    try:
+        return ask()
+    except DlqError:
+        return None

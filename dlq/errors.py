@@ -182,3 +182,17 @@ class ChannelRefusedError(ChannelError):
     """A channel is wrongly set up: it will not take the next notice either."""
 
     advice = "Correct DLQ_SLACK_TOKEN, DLQ_SLACK_CHANNEL or DLQ_NOTIFY_URLS; the work on the queue went on."
+
+
+class ApprovalError(DlqError):
+    """The answer cannot be taken."""
+
+    exit_status = 3
+    advice = "Look at what the run asks now, and answer that."
+
+
+class RefusedError(DlqError):
+    """The run was refused before anything moved."""
+
+    exit_status = 3
+    advice = "Mend what is named, or say `override` with a reason, which stays in the ledger."

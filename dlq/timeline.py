@@ -32,6 +32,19 @@ def tell(notebook: Notebook, run_id: str, kind: str, text: str, *, who: str = ""
     return event
 
 
+def tell_once(notebook: Notebook, run_id: str, mark: str, kind: str, text: str, *, who: str = "") -> bool:
+    """Add a line that a retry may come to again: the first call under this mark counts. Say whether it was this one.
+
+    The line is written by every call, and the same each time, so that a process that dies here leaves none out.
+    """
+    now = datetime.now(UTC)
+    said = orjson.dumps({"at": now.isoformat(), "kind": kind, "text": text, "who": who}).decode()
+    stands = orjson.loads(notebook.note_once(f"run:{run_id}:told", mark, said))
+    at = datetime.fromisoformat(stands["at"])
+    tell(notebook, run_id, stands["kind"], stands["text"], who=stands["who"], at=at)
+    return at == now
+
+
 def timeline(notebook: Notebook, run_id: str) -> list[Event]:
     """Read the timeline of a run, in the order of time."""
     return [Event(entry.at, **orjson.loads(entry.text)) for entry in notebook.log(_topic(run_id))]

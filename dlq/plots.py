@@ -33,9 +33,25 @@ class Plot:
 
 def depth_plot(course: Sequence[CoursePoint], zone: tzinfo) -> Plot | None:
     """Plot the DLQ's depth and what the run moved; None when the run has no batch yet."""
-    if not course:
-        return None
+    return _both(_depth(course), zone) if course else None
 
+
+def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
+    """Plot failures over time, one band a signature; None when the frame is empty."""
+    return None if failures.empty else _both(_failures(failures), zone)
+
+
+def depth_picture(course: Sequence[CoursePoint], zone: tzinfo) -> bytes | None:
+    """Draw the depth plot as a PNG on white, for channels that show pictures."""
+    return render(_depth(course), zone, _LIGHT, "png") if course else None
+
+
+def failure_picture(failures: pd.DataFrame, zone: tzinfo) -> bytes | None:
+    """Draw the failure plot as a PNG on white."""
+    return None if failures.empty else render(_failures(failures), zone, _LIGHT, "png")
+
+
+def _depth(course: Sequence[CoursePoint]) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         at = [point.at for point in course]
         depth = [point.depth for point in course]
@@ -44,14 +60,10 @@ def depth_plot(course: Sequence[CoursePoint], zone: tzinfo) -> Plot | None:
         moved = [point.moved for point in course]
         axes.step(at, moved, where="post", color=_SERIES[2], linewidth=1.8, label="taken by this run")
 
-    return _both(draw, zone)
+    return draw
 
 
-def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
-    """Plot failures over time, one band a signature; None when the frame is empty."""
-    if failures.empty:
-        return None
-
+def _failures(failures: pd.DataFrame) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         width = failures.index[1] - failures.index[0] if len(failures) > 1 else pd.Timedelta(minutes=1)
         base = pd.Series(0, index=failures.index)
@@ -61,7 +73,7 @@ def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
             axes.bar(failures.index, counts, width, bottom=base, align="edge", color=color, label=short)
             base = base + counts
 
-    return _both(draw, zone)
+    return draw
 
 
 def _both(draw: Callable[[Any], None], zone: tzinfo) -> Plot:
@@ -91,8 +103,10 @@ def render(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str], fo
         axes.set_axisbelow(True)
         figure.legend(loc="outside lower left", frameon=False, fontsize=8)
         target = io.BytesIO()
-        # Without a date the same run gives the same file.
-        figure.savefig(target, format=form, transparent=True, metadata={"Date": None} if form == "svg" else None)
+        if form == "svg":  # without a date the same run gives the same file
+            figure.savefig(target, format=form, transparent=True, metadata={"Date": None})
+        else:  # by itself it needs a ground of its own
+            figure.savefig(target, format=form, dpi=144)
     return target.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect import flow
 
+from dlq.notices import State
 from dlq.run import Kind
 from flows import parameters as p
 from flows.identity import asked_at, asker, ledger_id, run_name
@@ -19,6 +20,7 @@ from flows.outcome import concluded
 from tasks.job import Change, Job, Pick, pace_of
 from tasks.publishing import publish_preview, publish_story
 from tasks.queues import begin_run, drain_wave, finish_run, give_grace, pause_run, preview_run, verify_run
+from tasks.telling import show_incident
 
 
 @flow(name="drain", flow_run_name=run_name)
@@ -79,6 +81,7 @@ def work_through(job: Job) -> None:
     while not ended and job.pace.more(number - 1):
         ended = drain_wave(job, number, job.pace.batch).ended
         number += 1
+        show_incident(job.queue, job.run_id, {"state": State.DRAINING})
         if job.pace.pause and not ended and job.pace.more(number - 1):
             pause_run(job, job.pace.pause)
     finish_run(job)

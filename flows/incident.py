@@ -14,6 +14,7 @@ from prefect import flow
 
 from dlq.run import Kind
 from flows import parameters as p
+from flows.alarm import tell_of_failure
 from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
@@ -21,9 +22,10 @@ from tasks.alerts import note_alert
 from tasks.job import Change, Job, Pick, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
+from tasks.telling import tell_assessment, tell_outcome
 
 
-@flow(name="incident", flow_run_name=run_name)
+@flow(name="incident", flow_run_name=run_name, on_failure=[tell_of_failure], on_crashed=[tell_of_failure])
 def incident(
     queue: p.QueueName,
     reason: p.Reason = "",
@@ -70,9 +72,11 @@ def incident(
         note_alert(queue, job.run_id, alert)
     before = assess_queue(queue)
     publish_assessment(before)
+    tell_assessment(before, job.run_id)
     work_through(job)
     give_grace(grace)
     story = verify_run(queue, job.run_id)
     report = write_report(story, before)
     note_run(queue, job.run_id, {"report": report})
+    tell_outcome(story, report)
     return concluded(publish_story(story, report))

@@ -22,13 +22,14 @@ class State(StrEnum):
     DRAINING = "draining"
     VERIFYING = "verifying"
     RESOLVED = "resolved"
+    PARTIAL = "resolved in part"
     STOPPED = "stopped"
     FAILED = "failed"
 
     @property
     def over(self) -> bool:
         """Say whether nothing more is being done."""
-        return self in {State.RESOLVED, State.STOPPED, State.FAILED}
+        return self in {State.RESOLVED, State.PARTIAL, State.STOPPED, State.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ def read_incident(notebook: Notebook, run_id: str, queue: str) -> Incident:
     if said.get("opened_at"):
         said["opened_at"] = datetime.fromisoformat(said["opened_at"])
     return Incident(run_id, queue, **said)
+
+
+def is_incident(notebook: Notebook, run_id: str) -> bool:
+    """Say whether people were told of a run as an incident."""
+    return bool(notebook.notes(_topic(run_id)))
 
 
 def note_incident(notebook: Notebook, run_id: str, **facts: Any) -> None:

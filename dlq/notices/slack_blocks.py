@@ -36,6 +36,7 @@ _SIGNS = {
     State.DRAINING: "🔄",
     State.VERIFYING: "🔎",
     State.RESOLVED: "✅",
+    State.PARTIAL: "🟡",
     State.STOPPED: "🛑",
     State.FAILED: "❌",
 }

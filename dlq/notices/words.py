@@ -1,0 +1,119 @@
+"""What people are told at the turns of an incident: its assessment, its outcome, its failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dlq.brokers.base import Place
+from dlq.durations import format_duration
+from dlq.notices.incident import State, Verdict
+from dlq.notices.notice import Notice
+from dlq.redaction import redact
+from dlq.run import Request
+
+if TYPE_CHECKING:
+    from dlq.assess import Assessment
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.ledger import RunRecord
+    from dlq.report import Story
+    from dlq.settings import QueueConfig
+
+_SIGNATURES = 8
+
+
+def assessment_notice(found: Assessment, run_id: str = "", plot: bytes | None = None) -> Notice:
+    """Tell what lies in a DLQ, the most frequent signatures first."""
+    called = f"; level {found.level.number} ({found.level.who}) is called" if found.level else ""
+    title = f"{found.depth:,} messages in the DLQ of {found.queue}, severity {found.severity}{called}"
+    lines = [f"{seen.count:,} of {seen.signature}" for seen in found.signatures[:_SIGNATURES]]
+    if len(found.signatures) > _SIGNATURES:
+        lines.append(f"and {len(found.signatures) - _SIGNATURES:,} more signatures")
+    if found.corrupted:
+        lines.append(f"{sum(found.corrupted.values()):,} cannot be read")
+    level = found.level.number if found.level else None
+    return Notice("assessment", found.queue, title, "\n".join(lines), found.severity, run_id, level, plot=plot)
+
+
+def assessment_facts(found: Assessment) -> dict[str, Any]:
+    """Give what an assessment says about an incident, as fields of Incident."""
+    return {
+        "state": State.ASSESSED,
+        "severity": found.severity.value,
+        "level": found.level.number if found.level else None,
+        "depth_first": found.depth,
+        "depth": found.depth,
+        "live": found.live_depth,
+    }
+
+
+def standing_facts(queue: DeadLetterQueue, record: RunRecord) -> dict[str, Any]:
+    """Give what a queue and the ledger say about an incident's run now, as fields of Incident."""
+    facts: dict[str, Any] = {
+        "depth": queue.depth(Place.DLQ),
+        "live": queue.depth(Place.LIVE),
+        "selected": record.selected,
+    }
+    if record.quarantined:
+        facts["quarantined"] = record.quarantined
+    planned = _planned(record)
+    return facts | ({"planned": planned} if planned is not None else {})
+
+
+def outcome_state(story: Story, config: QueueConfig) -> State:
+    """Say how an incident ended: resolved only when the run is done and the DLQ is no longer too deep."""
+    if story.outcome.unexplained or story.record.state == "failed":
+        return State.FAILED
+    if story.record.state != "done":
+        return State.STOPPED
+    return State.RESOLVED if story.record.depth <= config.thresholds.depth_warn else State.PARTIAL
+
+
+def outcome_facts(story: Story, state: State) -> dict[str, Any]:
+    """Give what the verification says about an incident, as fields of Incident."""
+    outcome = story.outcome
+    verdicts = tuple(
+        Verdict(
+            story.names.get(seen.code, f"signature {seen.code}"),
+            seen.verdict,
+            seen.delivered + seen.bounced + seen.pending,
+            seen.bounced,
+        )
+        for seen in outcome.signatures
+    )
+    counts = ("selected", "delivered", "bounced", "pending", "quarantined", "unexplained")
+    return {
+        "state": state,
+        "depth": story.record.depth,
+        "verdicts": verdicts,
+        **{name: getattr(outcome, name) for name in counts},
+    }
+
+
+def outcome_notice(story: Story, state: State, report: str = "", plot: bytes | None = None) -> Notice:
+    """Tell how a run ended, in one summary."""
+    record = story.record
+    lines = [story.outcome.conservation, f"{record.depth:,} messages are left in the DLQ"]
+    if record.started_at and record.ended_at:
+        lines.append(f"it took {format_duration(record.ended_at - record.started_at)}")
+    if note := record.facts.get("note"):
+        lines.append(note)
+    if report:
+        lines.append(f"report: {report}")
+    title = f"{record.queue}: {state}"
+    return Notice(str(state), record.queue, title, "\n".join(lines), run_id=record.run_id, plot=plot)
+
+
+def failure_notice(queue: str, run_id: str, what: str) -> Notice:
+    """Tell that the flow run of an incident failed."""
+    text = f"{redact(what)}\nNothing is half done: retry the flow run, or `dlq resume {run_id}`."
+    return Notice("failed", queue, f"{queue}: the flow run failed", text, run_id=run_id)
+
+
+def _planned(record: RunRecord) -> int | None:
+    """Say how many messages a run means to select; None when only reading them all would tell."""
+    if record.kind == "rollback":
+        return None
+    if not Request.from_record(record).selector.everything:
+        return None
+    limit = record.parameters.get("limit")
+    return record.frozen if limit is None else min(record.frozen, int(limit))

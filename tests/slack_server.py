@@ -149,6 +149,11 @@ _METHODS: dict[str, Callable[[FakeSlack, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+def texts(message: dict[str, Any]) -> str:
+    """Give everything that a message says."""
+    return str(message["blocks"])
+
+
 class _Handler(BaseHTTPRequestHandler):
     slack: FakeSlack
 

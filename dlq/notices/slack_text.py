@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_MARKS = re.compile(r"[*_~`]")
+_MARKS = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)")  # an underscore within a word marks nothing, and is often copied
 _ZERO_WIDTH = "\u200b"
 
 

@@ -105,7 +105,7 @@ def outcome_notice(story: Story, state: State, report: str = "", plot: bytes | N
 
 def failure_notice(queue: str, run_id: str, what: str) -> Notice:
     """Tell that the flow run of an incident failed."""
-    text = f"{redact(what)}\nNothing is half done: retry the flow run, or `dlq resume {run_id}`."
+    text = f"{redact(what)}\nNothing is half done: retry the flow run, or: dlq resume {run_id}"
     return Notice("failed", queue, f"{queue}: the flow run failed", text, run_id=run_id)
 
 

@@ -18,7 +18,7 @@ from dlq.notices import slack_message as message_module
 from dlq.policy import Severity
 from dlq.settings import Settings
 from dlq.timeline import tell
-from tests.slack_server import CHANNEL, NAME, TOKEN, FakeSlack, Fault, fake_slack
+from tests.slack_server import CHANNEL, NAME, TOKEN, FakeSlack, Fault, fake_slack, texts
 
 RUN = "webhooks-2026-11-25-0900-abcdef"
 DLQ = "tokpulse:dlq:webhooks"
@@ -56,11 +56,6 @@ def settings_of(slack: FakeSlack, **more: Any) -> Settings:
 def notice(title: str = "Assessed", **more: Any) -> Notice:
     """Make a notice of the run."""
     return Notice(**({"kind": "assessment", "queue": "webhooks", "title": title, "run_id": RUN} | more))
-
-
-def texts(message: dict[str, Any]) -> str:
-    """Give everything that a message says."""
-    return str(message["blocks"])
 
 
 def test_an_incident_is_one_message_that_is_updated(

@@ -153,17 +153,21 @@ class EmbeddedRedis:
         """Find the server program."""
         return _wheel_binary() if self._binary is None else Path(self._binary)
 
-    def _launch(self) -> None:
-        """Start the process with a settings file of its own and its output in `server.log`."""
+    def prepare(self) -> list[str | Path]:
+        """Write the settings file into the folder and give the command that runs the server, for a caller's own use."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "server.conf"
         settings.touch(mode=0o600)
         settings.write_text(self._settings_text(), encoding="utf-8")
-        program = self._program()
+        return [self._program(), settings]
+
+    def _launch(self) -> None:
+        """Start the process with its output in `server.log`."""
+        command = self.prepare()
         with (self.folder / "server.log").open("ab") as log:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - the program is the wheel's or the caller's
-                    [program, settings],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -171,7 +175,7 @@ class EmbeddedRedis:
                     preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
                 )
             except OSError as exc:
-                raise EmbeddedServerError(program=str(program), reason=exc.strerror) from exc
+                raise EmbeddedServerError(program=str(command[0]), reason=exc.strerror) from exc
         self._end_process = weakref.finalize(self, _end, self._process)  # runs at exit too, where nobody closed
 
     def _settings_text(self) -> str:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from dlq.cli.looking import COMMANDS as LOOKING
+from dlq.cli.serving import COMMANDS as SERVING
 from dlq.cli.undoing import COMMANDS as UNDOING
 from dlq.cli.working import COMMANDS as WORKING
 
@@ -19,7 +20,7 @@ def cli() -> None:
     """Look at dead letter queues, drain them, and take back what was done."""
 
 
-for command in (*LOOKING, *WORKING, *UNDOING):
+for command in (*LOOKING, *WORKING, *UNDOING, *SERVING):
     cli.add_command(command)
 
 

@@ -1,8 +1,7 @@
-"""Commands that take things back: rollback. And the demo."""
+"""Commands that take things back: rollback."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 
 import click
@@ -42,14 +41,4 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
     out.print(outcome.conservation)
 
 
-@click.command()
-@click.option("--messages", default=60_000, show_default=True, type=click.IntRange(1_000), help="How many to make up.")
-@click.option("--seed", default=7, show_default=True, help="The same seed makes the same messages.")
-def demo(messages: int, seed: int) -> None:
-    """Make up an incident on servers of its own, run it, and compare the result with the known truth."""
-    from dlq.demo.run import main  # noqa: PLC0415
-
-    sys.exit(main(messages=messages, seed=seed))
-
-
-COMMANDS = (rollback, demo)
+COMMANDS = (rollback,)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, cast
 import redis
 
 from dlq.demo.display import Display, LogTally, QueueView, score_table
-from dlq.demo.prefect_api import FlowRunState, PrefectApi
 from dlq.demo.scoreboard import Places, Scoreboard, score
 from dlq.demo.workers import LogLine
 from dlq.opening import open_queue
 from dlq.reading import Reading
+from dlq.up.prefect_api import FlowRunState, PrefectApi
 from dlq.verify import verify
 
 if TYPE_CHECKING:

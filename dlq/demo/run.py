@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 import redis
 from rich.console import Console
 
-from dlq.demo.children import Children
+from dlq.demo.children import Child, Children
 from dlq.demo.incident import Incident
-from dlq.demo.prefect_api import HOST, PrefectApi
 from dlq.demo.world import make_world
-from dlq.embedded import EmbeddedRedis, free_port
+from dlq.embedded import HOST, EmbeddedRedis, free_port
 from dlq.errors import DlqError
 from dlq.settings import Settings, load_settings
+from dlq.up.errors import PrefectApiError
+from dlq.up.prefect_api import PrefectApi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,7 @@ def _demo(console: Console, messages: int, seed: int, *, keep: bool) -> int:
         with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
             for name in world.letters:
                 world.fill(client, name, settings.queue(name).dlq)
-        api.wait_until_healthy(SERVER_SECONDS, server.check)
+        _wait_until_healthy(api, server)
         children.start("deployments", [*python, "deployments.serve"])
         console.print(f"Prefect UI: http://{HOST}:{api.port} (up after {time.monotonic() - started:.0f} s)")
         incident = Incident(console, settings, world, api, children, folder)
@@ -162,3 +163,12 @@ def _refuse_others(client: redis.Redis, settings: Settings) -> None:
     there = [key for key in keys if client.exists(key)]
     if there:
         raise DemoKeysError(keys=there, redis=settings.redacted)
+
+
+def _wait_until_healthy(api: PrefectApi, server: Child) -> None:
+    deadline = time.monotonic() + SERVER_SECONDS
+    while not api.healthy():
+        server.check()
+        if time.monotonic() > deadline:
+            raise PrefectApiError(f"The Prefect server was not healthy after {SERVER_SECONDS:.0f} s.")
+        time.sleep(0.25)

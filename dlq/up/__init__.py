@@ -1,0 +1,1 @@
+"""`dlq up`: everything on one machine, its state in the home folder, its processes watched and stopped together."""

@@ -1,0 +1,123 @@
+"""`dlq up`: start everything, say where it is, keep it running until a signal, stop all of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+from dlq.errors import DlqError
+from dlq.settings import Settings, load_settings
+from dlq.up.guard import Guard
+from dlq.up.home import Home, hold
+from dlq.up.services import Plan, answers
+from dlq.up.supervisor import Supervisor
+from dlq.up.voice import Voice
+
+TICK_SECONDS: Final = 0.2
+
+
+class _StopNowError(BaseException):
+    """A second signal: stop without waiting for anybody."""
+
+
+@dataclass(slots=True)
+class Signals:
+    """Ctrl-C, SIGTERM and the end of the terminal: the first asks to stop, the second one does not wait."""
+
+    asked: bool = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.asked:
+            raise _StopNowError
+        self.asked = True
+
+
+@contextmanager
+def heeding_signals() -> Iterator[Signals]:
+    """Take the signals that mean stop; one that was ignored before (nohup) stays ignored."""
+    signals = Signals()
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, signals) for number in numbers}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(voice: Voice) -> int:
+    """Run until stopped; give the exit status. DlqError says why it does not start, or cannot go on."""
+    settings = load_settings()
+    with heeding_signals() as signals, hold(settings.home) as home:
+        plan = Plan.of(settings, home)
+        plan.require_ports()
+        with running(plan, voice) as supervisor:
+            _welcome(voice, plan, supervisor)
+            started, announced = time.monotonic(), False
+            while not signals.asked:
+                supervisor.tick()
+                if supervisor.ready and not announced:
+                    _announce(voice, plan, supervisor, time.monotonic() - started)
+                    announced = True
+                time.sleep(TICK_SECONDS)
+            voice.say("stopping", "Stopping ... (once more: at once)")
+        voice.say("stopped", f"Stopped. The state stays in {home.folder}.")
+    return 0
+
+
+@contextmanager
+def running(plan: Plan, voice: Voice) -> Iterator[Supervisor]:
+    """Give a supervisor of the plan's services, not started yet; all are stopped at the end, whatever happens."""
+    guard = Guard(plan.home.lock)
+    supervisor = Supervisor(plan.services(voice.say), plan.home.logs, plan.environment(), guard, voice.say)
+    try:
+        yield supervisor
+    except DlqError as exc:
+        voice.say("failed", "One program cannot go on; stopping the others.", why=str(exc))
+        raise
+    finally:
+        try:
+            supervisor.stop()
+        except _StopNowError:
+            supervisor.kill()
+        guard.close()
+
+
+def _welcome(voice: Voice, plan: Plan, supervisor: Supervisor) -> None:
+    names = ", ".join(service.title for service in supervisor.services)
+    voice.say("starting", f"Starting {names}. State and logs: {plan.home.folder}", home=str(plan.home.folder))
+    if not plan.redis_is_ours and not answers(plan.settings.redis_url.get_secret_value()):
+        voice.say("warning", f"the Redis at {plan.settings.redacted} does not answer yet")
+
+
+def _announce(voice: Voice, plan: Plan, supervisor: Supervisor, seconds: float) -> None:
+    settings, home = plan.settings, plan.home
+    whose = "its own, since no DLQ_REDIS_URL is set" if plan.redis_is_ours else "yours"
+    token = f"token in {home.token_file}" if plan.token_is_ours else "token: the one that you set"
+    state: dict[str, object] = {
+        "ui": plan.api.ui,
+        "prefect_api": plan.api.url,
+        "receiver": plan.receiver,
+        "redis": settings.redacted,
+        "home": str(home.folder),
+        "logs": str(home.logs),
+        "token_file": str(home.token_file) if plan.token_is_ours else None,
+        "pids": supervisor.pids,
+    }
+    text = "\n".join(
+        [
+            f"Everything is up ({seconds:.0f} s). Ctrl-C stops it.",
+            f"  Prefect UI   {plan.api.ui}",
+            f"  Alerts       POST {plan.receiver}  ({token})",
+            f"  Redis        {settings.redacted}  ({whose})",
+            f"  Logs         {home.logs}",
+        ]
+    )
+    home.announce({**state, "redis_url": settings.redis_url.get_secret_value() if plan.redis_is_ours else None})
+    voice.say("up", text, **state)

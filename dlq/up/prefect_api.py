@@ -1,0 +1,138 @@
+"""The few calls that `dlq up` and the demo make to a Prefect server on this machine, over its REST API.
+
+https://docs.prefect.io/v3/api-ref/rest-api - the domain does not import Prefect, so this speaks HTTP.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from dlq.embedded import HOST
+from dlq.up.errors import PrefectApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TERMINAL: Final = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+_OK: Final = range(200, 300)
+_TIMEOUT: Final = 15.0
+_SHORT_TIMEOUT: Final = 2.0  # of a look at the health, which is repeated
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunState:
+    """A flow run and its state: type such as RUNNING, name such as Late, and its message."""
+
+    id: str
+    type: str
+    name: str
+    message: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether the flow run will not change any more."""
+        return self.type in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectApi:
+    """A Prefect server on a loopback port; `auth` is its PREFECT_SERVER_API_AUTH_STRING, if it has one."""
+
+    port: int
+    auth: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address for PREFECT_API_URL."""
+        return f"{self.ui}/api"
+
+    @property
+    def ui(self) -> str:
+        """The address of the server's UI."""
+        return f"http://{HOST}:{self.port}"
+
+    def page(self, flow_run: str) -> str:
+        """Give the address of a flow run in the server's UI."""
+        return f"{self.ui}/runs/flow-run/{flow_run}"
+
+    def healthy(self) -> bool:
+        """Say whether the server answers and its database does."""
+        with suppress(PrefectApiError):
+            self._call("GET", "/ready", timeout=_SHORT_TIMEOUT)
+            return True
+        return False
+
+    def served_since(self, deployment: str, moment: float) -> bool:
+        """Say whether a runner has asked for runs of a deployment (`flow/name`) after a moment (Unix time)."""
+        with suppress(PrefectApiError):
+            polled = self._call("GET", f"/deployments/name/{deployment}", timeout=_SHORT_TIMEOUT)["last_polled"]
+            return polled is not None and datetime.fromisoformat(polled).timestamp() >= moment
+        return False
+
+    def deployment(self, name: str, seconds: float, check: Callable[[], None]) -> str:
+        """Wait until a deployment (`flow/name`) is there; give its id."""
+        deadline = time.monotonic() + seconds
+        while True:
+            check()
+            try:
+                found = self._call("GET", f"/deployments/name/{name}")
+            except PrefectApiError as exc:
+                if time.monotonic() > deadline:
+                    raise PrefectApiError(f"The deployment {name} was not served after {seconds:.0f} s.") from exc
+                time.sleep(0.25)
+            else:
+                return str(found["id"])
+
+    def create_flow_run(self, deployment: str, name: str, parameters: dict[str, Any]) -> str:
+        """Create a flow run that begins at once; give its id."""
+        asked = {"name": name, "parameters": parameters}
+        return str(self._call("POST", f"/deployments/{deployment}/create_flow_run", asked)["id"])
+
+    def state(self, flow_run: str) -> FlowRunState:
+        """Look how a flow run is."""
+        return _state(self._call("GET", f"/flow_runs/{flow_run}"))
+
+    def flow_runs(self, *types: str) -> list[dict[str, Any]]:
+        """Read the newest flow runs (200 at most), or those in states of some types; each as the API says it."""
+        asked: dict[str, Any] = {"sort": "EXPECTED_START_TIME_DESC"}
+        if types:
+            asked["flow_runs"] = {"state": {"type": {"any_": list(types)}}}
+        found: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", asked)
+        return found
+
+    def set_state(self, flow_run: str, state: dict[str, Any]) -> None:
+        """Put a flow run into a state, whatever it is in."""
+        self._call("POST", f"/flow_runs/{flow_run}/set_state", {"state": state, "force": True})
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = _TIMEOUT) -> Any:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout)
+        headers = {"Content-Type": "application/json"}
+        if self.auth:
+            headers["Authorization"] = f"Basic {base64.b64encode(self.auth.encode()).decode()}"
+        try:
+            connection.request(method, f"/api{path}", None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as exc:
+            raise PrefectApiError(f"{method} {path} got no answer: {exc}.") from exc
+        finally:
+            connection.close()
+        if answer.status not in _OK:
+            raise PrefectApiError(
+                f"{method} {path} was refused: {text[:300].decode(errors='replace')}", status=answer.status
+            )
+        return json.loads(text) if text else None
+
+
+def _state(flow_run: dict[str, Any]) -> FlowRunState:
+    state = flow_run.get("state") or {}
+    return FlowRunState(
+        flow_run["id"], state.get("type", "PENDING"), state.get("name", "Pending"), state.get("message") or ""
+    )

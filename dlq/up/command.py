@@ -11,9 +11,9 @@ from types import FrameType
 from typing import Final
 
 from dlq.errors import DlqError
-from dlq.settings import Settings, load_settings
+from dlq.settings import load_settings
 from dlq.up.guard import Guard
-from dlq.up.home import Home, hold
+from dlq.up.home import hold
 from dlq.up.services import Plan, answers
 from dlq.up.supervisor import Supervisor
 from dlq.up.voice import Voice

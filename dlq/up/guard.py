@@ -50,35 +50,34 @@ class Guard:
         """Start another guard if this one has ended; say whether it had."""
         if self._process.poll() is None:
             return False
+        self.close()
         self._process = self._start()
+        for group in self._groups:
+            self._tell(f"+{group}")
         return True
 
     def close(self) -> None:
         """Let the guard end; it ends what is still on the list."""
-        with suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._process.wait()
 
     def _tell(self, line: str) -> None:
-        with suppress(OSError):  # it has gone: `check` starts another one, which gets the whole list
-            if self._process.stdin is not None:
-                self._process.stdin.write(f"{line}\n".encode())
-                self._process.stdin.flush()
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            with suppress(OSError):  # it has gone: `check` starts another one, which gets the whole list
+                pipe.write(f"{line}\n".encode())
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 - this very module
+        return subprocess.Popen(
             [sys.executable, "-m", "dlq.up.guard"],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=(self._lock,),
         )
-        self._process = process
-        for group in self._groups:
-            self._tell(f"+{group}")
-        return process
 
 
 def end(groups: Iterable[int], seconds: float = GRACE_SECONDS) -> None:

@@ -103,7 +103,7 @@ def announced(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def require_free_port(host: str, port: int, what: str, setting: str) -> None:
+def require_free_port(host: str, port: int, what: str, setting: str, host_setting: str = "") -> None:
     """Raise PortInUseError, which names port and setting, when somebody listens there; ConfigError if nobody could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -118,7 +118,9 @@ def require_free_port(host: str, port: int, what: str, setting: str) -> None:
                     f"Port {port} of {host}, for the {what}, is in use by another program."
                     f" Stop that program, or set {setting} to a free port."
                 ) from exc
-            raise ConfigError(f"{setting}: cannot listen on port {port} of {host}: {exc.strerror}.") from exc
+            raise ConfigError(
+                f"{host_setting or setting}: cannot listen on port {port} of {host}: {exc.strerror}."
+            ) from exc
 
 
 def _answers(host: str, port: int) -> bool:

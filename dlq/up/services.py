@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import redis
@@ -64,9 +64,8 @@ class Plan:
     def require_ports(self) -> None:
         """Raise the error of a port that cannot be listened on, before anything is started."""
         require_free_port(HOST, self.settings.ui_port, "Prefect server", "DLQ_UI_PORT")
-        require_free_port(
-            self.settings.receiver_host, self.settings.receiver_port, "receiver of alerts", "DLQ_RECEIVER_PORT"
-        )
+        host, port = self.settings.receiver_host, self.settings.receiver_port
+        require_free_port(host, port, "receiver of alerts", "DLQ_RECEIVER_PORT", "DLQ_RECEIVER_HOST")
         if self.redis_is_ours:
             require_free_port(HOST, self.settings.redis_port, "embedded Redis", "DLQ_REDIS_PORT")
         ports = [self.settings.ui_port, self.settings.receiver_port] + [self.settings.redis_port] * self.redis_is_ours
@@ -102,6 +101,7 @@ class Plan:
         needs = (REDIS, PREFECT) if self.redis_is_ours else (PREFECT,)
         server = ("prefect", "server", "start", "--host", HOST, "--port", str(self.api.port))
         found = [self._redis()] if self.redis_is_ours else []
+        there = importlib.util.find_spec("deployments.receiver") is not None
         return [
             *found,
             Service(PREFECT, "Prefect server", (*python, *server), lambda _: self.api.healthy()),
@@ -116,7 +116,7 @@ class Plan:
                 stop_seconds=_RUNNER_STOP_SECONDS,
             ),
             Service(RECEIVER, "Receiver of alerts", (*python, "deployments.receiver"), self._receiver_ready, needs),
-        ]
+        ][: None if there else -1]
 
     def _redis(self) -> Service:
         server = EmbeddedRedis(folder=self.home.redis, port=self.settings.redis_port, options=AOF)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dlq import addresses
+from dlq.brokers.cluster_server import ClusterServer
+from dlq.brokers.cluster_wire import ClusterWire, in_one_slot
+from dlq.brokers.redis_address import Seeds
+from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.brokers.redis_server import RedisServer
@@ -25,12 +30,7 @@ if TYPE_CHECKING:
 def open_queue(settings: Settings, name: str) -> Iterator[tuple[DeadLetterQueue, QueueConfig]]:
     """Open queue `name`; the connection is made by the first call and closed at the end."""
     config = settings.queue(name)
-    queue = RedisListQueue(
-        config,
-        settings.redis_url.get_secret_value(),
-        lock_seconds=settings.lock_seconds,
-        ledger_days=settings.ledger_days,
-    )
+    queue = _queue(settings, config)
     try:
         yield queue, config
     finally:
@@ -54,8 +54,7 @@ def open_run(settings: Settings, run_id: str) -> Iterator[tuple[DeadLetterQueue,
 def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
     """Open the notebook of queue `name`, which lies where its ledger lies."""
     config = settings.queue(name)
-    wire = Wire(settings.redis_url.get_secret_value())
-    notebook = RedisNotebook(config.name, config.dlq, wire, keep_days=settings.ledger_days)
+    notebook = RedisNotebook(config.name, config.dlq, _wire(settings), keep_days=settings.ledger_days)
     try:
         yield notebook
     finally:
@@ -66,8 +65,22 @@ def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
 def open_server(settings: Settings, name: str) -> Iterator[BrokerServer]:
     """Open the server that has queue `name`, to ask it about itself."""
     settings.queue(name)
-    server = RedisServer(Wire(settings.redis_url.get_secret_value()))
+    wire = _wire(settings)
+    server = ClusterServer(wire) if isinstance(wire, ClusterWire) else RedisServer(wire)
     try:
         yield server
     finally:
         server.close()
+
+
+def _queue(settings: Settings, config: QueueConfig) -> DeadLetterQueue:
+    wire = _wire(settings)
+    said: dict[str, Any] = {"lock_seconds": settings.lock_seconds, "ledger_days": settings.ledger_days}
+    if isinstance(wire, ClusterWire) and not in_one_slot(config.dlq, config.live, config.quarantine):
+        return RedisClusterQueue(config, wire, replicas=settings.wait_replicas, **said)
+    return RedisListQueue(config, wire, **said)
+
+
+def _wire(settings: Settings) -> ClusterWire | Wire:
+    url = settings.redis_url.get_secret_value()
+    return ClusterWire(Seeds.of(url)) if url.startswith(addresses.CLUSTER) else Wire.to(url)

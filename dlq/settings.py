@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import SettingsConfigDict, SettingsError
 
+from dlq import addresses
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.policy_table import Policy
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = ["FieldConfig", "QueueConfig", "Settings", "Thresholds", "load_settings"]
-
-
-REDIS_SCHEMES = ("redis://", "rediss://", "redis-sentinel://", "rediss-sentinel://", "unix://")
 
 
 class Settings(Systems):
@@ -53,6 +51,7 @@ class Settings(Systems):
     reports: Path | None = Field(default=None, description="Folder of the report files; see reports_folder")
     ledger_days: int = Field(default=30, ge=1, le=3_650)
     lock_seconds: int = Field(default=30, ge=5, le=3_600)
+    wait_replicas: int = Field(default=0, ge=0, le=100, description="Replicas that must have each step, in a cluster")
     prefix: str = Field(default="tokpulse", min_length=1)
     queues: dict[str, QueueConfig] = Field(default_factory=dict, validate_default=True)
 
@@ -85,8 +84,8 @@ class Settings(Systems):
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(REDIS_SCHEMES):
-            raise ValueError(f"must begin with {', '.join(REDIS_SCHEMES[:-1])} or {REDIS_SCHEMES[-1]}")
+        if not url.get_secret_value().startswith(addresses.REDIS):
+            raise ValueError(f"must begin with {', '.join(addresses.REDIS[:-1])} or {addresses.REDIS[-1]}")
         if not _is_address(url.get_secret_value()):
             raise ValueError(
                 "cannot be read as an address: the port is a number, and outside of their places blank, #, /, ? and @"

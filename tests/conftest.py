@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from dlq.embedded import EmbeddedRedis
+from tests.clusters import TestCluster
 from tests.servers import FLAVOURS, ServerFactory, new_server
 
 
@@ -22,6 +23,13 @@ def embedded_server() -> Iterator[EmbeddedRedis]:
     """Run one server out of the wheel for the session."""
     with new_server("embedded") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[TestCluster]:
+    """Run one cluster of six redis-server processes for the session."""
+    with TestCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=FLAVOURS)

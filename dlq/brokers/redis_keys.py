@@ -59,3 +59,30 @@ class LedgerKeys:
     def log(self, topic: str) -> str:
         """Name the sorted set of a log of the notebook, by milliseconds."""
         return f"{self._base}:log:{topic}"
+
+    def transit(self, run_id: str, sequence: int, goal: str) -> str:
+        """Name the list of a batch's messages on their way to `goal`, which lies in another slot."""
+        return f"{self._base}:run:{run_id}:transit:{sequence}:{goal}"
+
+    @property
+    def transits(self) -> str:
+        """The set of batches that may have messages on their way, each `RUN SEQUENCE`."""
+        return f"{self._base}:transits"
+
+    def arrivals(self, run_id: str) -> str:
+        """Name the hash of a run's batches that have arrived in this slot, by sequence and goal."""
+        return f"{self._base}:run:{run_id}:arrivals"
+
+
+@dataclass(frozen=True, slots=True)
+class OutpostKeys(LedgerKeys):
+    """The same names in the slot of another list of the queue, for passes that read there.
+
+    `dlq` is that list's key, `owner` the queue's DLQ, so that they are not mixed up with a queue whose DLQ it is.
+    """
+
+    owner: str
+
+    @property
+    def _base(self) -> str:
+        return f"{LedgerKeys(self.dlq)._base}:outpost:{self.owner}"  # noqa: SLF001 - its own kind

@@ -95,7 +95,10 @@ class RedisLedger:
 
     def run(self, run_id: str) -> RunRecord | None:
         """Look a run up."""
-        raw = self._wire.call(self._what("look a run up"), "HGETALL", self._keys.run(run_id))
+        return self._record(self._keys, run_id)
+
+    def _record(self, keys: LedgerKeys, run_id: str) -> RunRecord | None:
+        raw = self._wire.call(self._what("look a run up"), "HGETALL", keys.run(run_id))
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         fields = {name.decode(): value.decode() for name, value in pairs}
         return RunRecord.from_fields(run_id, fields) if fields else None

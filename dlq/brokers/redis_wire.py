@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "release", "renew", "unstash")
+CLUSTER_SCRIPTS = ("admit", "deliver", "fence")
 
 
 def script_text(name: str) -> str:
@@ -71,17 +72,17 @@ class Reply(Generic[T]):
 class Wire:
     """A connection of its own, with the answers that are still to come."""
 
-    url: str
-    timeout: float = 30.0
+    client: redis.Redis
     explain: Callable[[Exception, str], Exception] = explain
-    _client: redis.Redis = field(init=False)
+    scripts: tuple[str, ...] = SCRIPTS
     _connection: Any = field(init=False, default=None)
     _waiting: deque[Reply[Any]] = field(init=False, default_factory=deque)
     _shas: dict[str, str] = field(init=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Prepare the client; nothing is sent before the first command."""
-        self._client = open_client(self.url, self.timeout)
+    @classmethod
+    def to(cls, url: str, timeout: float = 30.0) -> Wire:
+        """Prepare a connection to an address (see redis_address); nothing is sent before the first command."""
+        return cls(open_client(url, timeout))
 
     def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Reply[T]:
         """Send a command; `read` turns its raw answer into a value."""
@@ -126,7 +127,7 @@ class Wire:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.disconnect()
-            self._client.connection_pool.release(connection)
+            self.client.connection_pool.release(connection)
         while self._waiting:
             reply = self._waiting.popleft()
             reply.arrived = True
@@ -137,14 +138,14 @@ class Wire:
     def close(self) -> None:
         """Close the connection and the pool."""
         self.drop()
-        self._client.close()
+        self.client.close()
 
     def _connected(self) -> Any:
         if self._connection is None:
             try:
-                connection: Any = self._client.connection_pool.get_connection()
+                connection: Any = self.client.connection_pool.get_connection()
                 self._connection = connection
-                for name in SCRIPTS:
+                for name in self.scripts:
                     connection.send_command("SCRIPT", "LOAD", script_text(name))
                     self._shas[name] = connection.read_response().decode()
             except (RedisError, OSError) as exc:

@@ -5,10 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import pytest
 import redis
+from redis.cluster import RedisCluster
 
 from dlq.brokers.base import Batch, Place, Receipt, Route
+from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.memory import MemoryQueue, MemoryStore
+from dlq.brokers.redis_address import Seeds
+from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.ledger import RunRecord, entry_prefix, fingerprint
 from dlq.reading import Reading
@@ -17,11 +22,12 @@ from dlq.run import Kind, Request, Run, start
 from dlq.settings import QueueConfig
 from dlq.sift import Verdict
 from dlq.verify import Outcome, verify
+from tests.clusters import TestCluster
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
-ADAPTERS = ("memory", "redis", "embedded")
+ADAPTERS = ("memory", "redis", "embedded", "cluster")
 KEYS = {Place.DLQ: CONFIG.dlq, Place.LIVE: CONFIG.live, Place.QUARANTINE: CONFIG.quarantine}
-Queue = RedisListQueue | MemoryQueue
+Queue = RedisListQueue | RedisClusterQueue | MemoryQueue
 T = TypeVar("T")
 
 
@@ -120,6 +126,32 @@ class RedisDesk(Desk):
         self.client.close()
 
 
+class ClusterDesk(Desk):
+    """A queue in a cluster, each of its lists in another slot."""
+
+    def __init__(self, cluster: TestCluster) -> None:
+        self.url = cluster.url
+        self.client = RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port)
+        super().__init__()
+
+    def _open(self, lock_seconds: float) -> Queue:
+        return RedisClusterQueue(CONFIG, ClusterWire(Seeds.of(self.url)), lock_seconds=lock_seconds)
+
+    def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
+        """Push messages, the oldest first."""
+        self.client.lpush(KEYS[place], *messages)
+
+    def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
+        """Pop messages, the oldest first."""
+        taken: Any = self.client.rpop(KEYS[place], count)
+        return list(taken or ())
+
+    def close(self) -> None:
+        """Close the client too."""
+        super().close()
+        self.client.close()
+
+
 class MemoryDesk(Desk):
     """A queue in memory."""
 
@@ -140,6 +172,19 @@ class MemoryDesk(Desk):
         taken = messages[max(0, len(messages) - count) :][::-1]
         del messages[max(0, len(messages) - count) :]
         return taken
+
+
+def open_desk(adapter: str, request: pytest.FixtureRequest) -> Desk:
+    """Open an empty queue on the adapter of this name."""
+    if adapter == "memory":
+        return MemoryDesk()
+    if adapter == "cluster":
+        cluster: TestCluster = request.getfixturevalue("redis_cluster")
+        cluster.flush()
+        return ClusterDesk(cluster)
+    desk = RedisDesk(request.getfixturevalue(f"{adapter}_server").url)
+    desk.client.flushall()
+    return desk
 
 
 class ByLetter:

@@ -9,7 +9,7 @@ from dlq.brokers.base import Place
 from dlq.edits import Edit
 from dlq.run import Kind
 from dlq.selectors import Selector
-from tests.integration.conformance import ADAPTERS, Desk, MemoryDesk, RedisDesk, batch_of, commit, is_of, letter, only
+from tests.integration.conformance import ADAPTERS, Desk, batch_of, commit, is_of, letter, only, open_desk
 
 LETTERS = [letter(number, padding="x" * (number % 300)) for number in range(230)]
 WEBHOOKS, EMAILS = ([message for message in LETTERS if is_of(kind, message)] for kind in ("webhook", "email"))
@@ -20,12 +20,7 @@ ODD = [b"", b"\x00\xff\xfe", b"\r\n$-1\r\n", b'{"type":"a", "id": 1}', b'{"type"
 @pytest.fixture(params=ADAPTERS)
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """Give an empty queue on each adapter and each server."""
-    if request.param == "memory":
-        desk: Desk = MemoryDesk()
-    else:
-        desk = RedisDesk(request.getfixturevalue(f"{request.param}_server").url)
-        assert isinstance(desk, RedisDesk)
-        desk.client.flushall()
+    desk = open_desk(request.param, request)
     yield desk
     desk.close()
 

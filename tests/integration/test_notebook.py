@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any
 
 import pytest
-import redis
 
+from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.brokers.redis_wire import Wire
 from dlq.notebook import Entry, Notebook
 from dlq.timeline import tell, timeline
-from tests.integration.conformance import ADAPTERS, CONFIG
+from tests.integration.conformance import ADAPTERS, CONFIG, ClusterDesk, RedisDesk, open_desk
 
 NOW = datetime.now(UTC).replace(microsecond=123_000)
 
@@ -23,14 +24,15 @@ def notebook(request: pytest.FixtureRequest) -> Iterator[Notebook]:
     if request.param == "memory":
         yield MemoryNotebook()
         return
-    url = request.getfixturevalue(f"{request.param}_server").url
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        found = RedisNotebook(CONFIG.name, CONFIG.dlq, Wire(url))
-        yield found
-        found.close()
-        keys = cast("list[bytes]", client.keys("*"))
-        assert [key for key in keys if cast("int", client.pttl(key)) < 0] == [], "a page or log that never expires"
+    desk = open_desk(request.param, request)
+    assert isinstance(desk, RedisDesk | ClusterDesk)
+    client: Any = desk.client
+    wire = ClusterWire(Seeds.of(desk.url)) if isinstance(desk, ClusterDesk) else Wire.to(desk.url)
+    found = RedisNotebook(CONFIG.name, CONFIG.dlq, wire)
+    yield found
+    found.close()
+    assert [key for key in client.keys("*") if client.pttl(key) < 0] == [], "a page or log that never expires"
+    desk.close()
 
 
 def test_a_page_keeps_its_fields(notebook: Notebook) -> None:

@@ -11,7 +11,7 @@ from dlq.edits import Edit
 from dlq.errors import BadArgumentError, BrokerUnreachableError, RunNotFoundError
 from dlq.run import Kind
 from dlq.selectors import Selector
-from tests.integration.conformance import ADAPTERS, Desk, MemoryDesk, RedisDesk, is_of, letter
+from tests.integration.conformance import ADAPTERS, Desk, is_of, letter, open_desk
 
 LETTERS = [letter(number) for number in range(60)]
 WEBHOOKS, EMAILS = ([message for message in LETTERS if is_of(kind, message)] for kind in ("webhook", "email"))
@@ -23,12 +23,7 @@ RESET = Edit(set=("retryCount=0",))
 @pytest.fixture(params=ADAPTERS)
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """Give a queue with 60 dead letters on each adapter and each server."""
-    if request.param == "memory":
-        desk: Desk = MemoryDesk()
-    else:
-        desk = RedisDesk(request.getfixturevalue(f"{request.param}_server").url)
-        assert isinstance(desk, RedisDesk)
-        desk.client.flushall()
+    desk = open_desk(request.param, request)
     desk.put(*LETTERS)
     yield desk
     desk.close()

@@ -1,6 +1,7 @@
 -- Begin a run, or a further pass of it; the same call twice changes nothing the second time.
 -- KEYS 1 source  2 fence  3 run  4 runs
--- ARGV 1 token  2 pass  3 run id  4 now ms  5 ledger ms  6 length of the pass (-1: the source's), then field, value, ...
+-- ARGV 1 token  2 pass  3 run id  4 now ms  5 ledger ms  6 length of the pass (-1: the source's)
+--      7 depth of the source where it lies in another slot (-1: look), then field, value, ...
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'fenced'} end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'list' and kind ~= 'none' then return {'wrongtype', KEYS[1]} end
@@ -12,10 +13,11 @@ if pass >= tonumber(ARGV[2]) then
   return {'already'}
 end
 local length = tonumber(ARGV[6])
-local depth = redis.call('LLEN', KEYS[1])
+local depth = tonumber(ARGV[7])
+if depth < 0 then depth = redis.call('LLEN', KEYS[1]) end
 if length < 0 or length > depth then length = depth end
 redis.call('HSET', KEYS[3], 'pass', ARGV[2], 'remaining', length, 'frozen', length, 'depth', depth,
-  'state', 'running', 'updated_at', ARGV[4], unpack(ARGV, 7))
+  'state', 'running', 'updated_at', ARGV[4], unpack(ARGV, 8))
 redis.call('PEXPIRE', KEYS[3], ARGV[5])
 redis.call('ZADD', KEYS[4], 'NX', ARGV[4], ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', tonumber(ARGV[4]) - tonumber(ARGV[5]))

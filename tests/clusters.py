@@ -41,6 +41,7 @@ class TestCluster:
                 "cluster-port": bus,
                 "cluster-replica-validity-factor": 0,
                 "appendonly": "yes",
+                "repl-diskless-sync-delay": 0,
             }
             self.nodes.append(self._stack.enter_context(new_server("redis", **options)))
         masters, replicas = self.nodes[:3], self.nodes[3:]
@@ -54,7 +55,7 @@ class TestCluster:
             name = node_id(master)
             until(lambda node=replica, name=name: _says_ok(node, "CLUSTER", "REPLICATE", name))  # type: ignore[misc]
         until(lambda: all(healthy(node) for node in self.nodes))
-        until(lambda: all(info(node, "replication").get("connected_slaves") == 1 for node in masters))
+        until(lambda: all(_has_replica(node) for node in masters))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
@@ -69,7 +70,7 @@ class TestCluster:
         """Give the master that a slot is on."""
         for start, end, master, *_ in ask(self.masters()[0], "CLUSTER", "SLOTS"):
             if start <= slot <= end:
-                return next(node for node in self.nodes if node.port == master[1])
+                return next(node for node in self.nodes if node.port == master[1])  # alive or not
         raise AssertionError(f"slot {slot} is on no node")
 
     def flush(self) -> None:
@@ -131,6 +132,11 @@ def until(true: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise AssertionError("the cluster did not get there")
         time.sleep(0.05)
+
+
+def _has_replica(node: EmbeddedRedis) -> bool:
+    replica = info(node, "replication").get("slave0", {})
+    return bool(replica.get("state") == "online")
 
 
 def _says_ok(node: EmbeddedRedis, *command: Any) -> bool:

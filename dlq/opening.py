@@ -83,4 +83,4 @@ def _queue(settings: Settings, config: QueueConfig) -> DeadLetterQueue:
 
 def _wire(settings: Settings) -> ClusterWire | Wire:
     url = settings.redis_url.get_secret_value()
-    return ClusterWire(Seeds.of(url)) if url.startswith(addresses.CLUSTER) else Wire.to(url)
+    return ClusterWire(Seeds.of(url)) if url.startswith(addresses.CLUSTER) else Wire(url)

@@ -25,7 +25,7 @@ class RedisListQueue(RedisLists):
         ledger_days: float = 30,
     ) -> None:
         """Prepare; the first call connects. `redis` is an address (see redis_address) or what leads to a cluster."""
-        wire = Wire.to(redis) if isinstance(redis, str) else redis
+        wire = Wire(redis) if isinstance(redis, str) else redis
         super().__init__(config, wire, lock_seconds=lock_seconds, ledger_days=ledger_days)
 
     def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "release", "renew", "unstash")
 CLUSTER_SCRIPTS = ("admit", "deliver", "fence")
+TIMEOUT = 30.0  # seconds for one answer
 
 
 def script_text(name: str) -> str:
@@ -72,17 +73,18 @@ class Reply(Generic[T]):
 class Wire:
     """A connection of its own, with the answers that are still to come."""
 
-    client: redis.Redis
+    server: str | redis.Redis
+    """An address (see redis_address), or a client whose connections are used."""
     explain: Callable[[Exception, str], Exception] = explain
     scripts: tuple[str, ...] = SCRIPTS
+    _client: redis.Redis = field(init=False)
     _connection: Any = field(init=False, default=None)
     _waiting: deque[Reply[Any]] = field(init=False, default_factory=deque)
     _shas: dict[str, str] = field(init=False, default_factory=dict)
 
-    @classmethod
-    def to(cls, url: str, timeout: float = 30.0) -> Wire:
-        """Prepare a connection to an address (see redis_address); nothing is sent before the first command."""
-        return cls(open_client(url, timeout))
+    def __post_init__(self) -> None:
+        """Prepare the client; nothing is sent before the first command."""
+        self._client = open_client(self.server, TIMEOUT) if isinstance(self.server, str) else self.server
 
     def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Reply[T]:
         """Send a command; `read` turns its raw answer into a value."""
@@ -127,7 +129,7 @@ class Wire:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.disconnect()
-            self.client.connection_pool.release(connection)
+            self._client.connection_pool.release(connection)
         while self._waiting:
             reply = self._waiting.popleft()
             reply.arrived = True
@@ -138,12 +140,12 @@ class Wire:
     def close(self) -> None:
         """Close the connection and the pool."""
         self.drop()
-        self.client.close()
+        self._client.close()
 
     def _connected(self) -> Any:
         if self._connection is None:
             try:
-                connection: Any = self.client.connection_pool.get_connection()
+                connection: Any = self._client.connection_pool.get_connection()
                 self._connection = connection
                 for name in self.scripts:
                     connection.send_command("SCRIPT", "LOAD", script_text(name))

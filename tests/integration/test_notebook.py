@@ -27,7 +27,7 @@ def notebook(request: pytest.FixtureRequest) -> Iterator[Notebook]:
     desk = open_desk(request.param, request)
     assert isinstance(desk, RedisDesk | ClusterDesk)
     client: Any = desk.client
-    wire = ClusterWire(Seeds.of(desk.url)) if isinstance(desk, ClusterDesk) else Wire.to(desk.url)
+    wire = ClusterWire(Seeds.of(desk.url)) if isinstance(desk, ClusterDesk) else Wire(desk.url)
     found = RedisNotebook(CONFIG.name, CONFIG.dlq, wire)
     yield found
     found.close()

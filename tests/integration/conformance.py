@@ -12,10 +12,14 @@ from redis.cluster import RedisCluster
 from dlq.brokers.base import Batch, Place, Receipt, Route
 from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.memory import MemoryQueue, MemoryStore
+from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
+from dlq.brokers.redis_notebook import RedisNotebook
+from dlq.brokers.redis_wire import Wire
 from dlq.ledger import RunRecord, entry_prefix, fingerprint
+from dlq.notebook import Notebook
 from dlq.reading import Reading
 from dlq.rollback import Undone, roll_back
 from dlq.run import Kind, Request, Run, start
@@ -60,6 +64,10 @@ class Desk(ABC):
     @abstractmethod
     def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
         """Pop messages as workers do."""
+
+    @abstractmethod
+    def notebook(self) -> Notebook:
+        """Open the notebook that lies beside the ledger."""
 
     def connect(self, lock_seconds: float = 30) -> Queue:
         """Connect once more, as another process would."""
@@ -111,6 +119,10 @@ class RedisDesk(Desk):
     def _open(self, lock_seconds: float) -> Queue:
         return RedisListQueue(CONFIG, self.url, lock_seconds=lock_seconds)
 
+    def notebook(self) -> Notebook:
+        """Open the notebook that lies beside the ledger."""
+        return RedisNotebook(CONFIG.name, CONFIG.dlq, Wire(self.url))
+
     def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
         """Push messages, the oldest first."""
         self.client.lpush(KEYS[place], *messages)
@@ -137,6 +149,10 @@ class ClusterDesk(Desk):
     def _open(self, lock_seconds: float) -> Queue:
         return RedisClusterQueue(CONFIG, ClusterWire(Seeds.of(self.url)), lock_seconds=lock_seconds)
 
+    def notebook(self) -> Notebook:
+        """Open the notebook that lies beside the ledger."""
+        return RedisNotebook(CONFIG.name, CONFIG.dlq, ClusterWire(Seeds.of(self.url)))
+
     def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
         """Push messages, the oldest first."""
         self.client.lpush(KEYS[place], *messages)
@@ -161,6 +177,10 @@ class MemoryDesk(Desk):
 
     def _open(self, lock_seconds: float) -> Queue:
         return MemoryQueue(CONFIG, self.store, lock_seconds=lock_seconds)
+
+    def notebook(self) -> Notebook:
+        """Open an empty notebook."""
+        return MemoryNotebook()
 
     def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
         """Push messages, the oldest first."""

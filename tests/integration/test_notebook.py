@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
-from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.brokers.redis_address import Seeds
-from dlq.brokers.redis_notebook import RedisNotebook
-from dlq.brokers.redis_wire import Wire
 from dlq.notebook import Entry, Notebook
 from dlq.timeline import tell, timeline
-from tests.integration.conformance import ADAPTERS, CONFIG, ClusterDesk, RedisDesk, open_desk
+from tests.integration.conformance import ADAPTERS, open_desk
 
 NOW = datetime.now(UTC).replace(microsecond=123_000)
 
@@ -25,12 +21,10 @@ def notebook(request: pytest.FixtureRequest) -> Iterator[Notebook]:
         yield MemoryNotebook()
         return
     desk = open_desk(request.param, request)
-    assert isinstance(desk, RedisDesk | ClusterDesk)
-    client: Any = desk.client
-    wire = ClusterWire(Seeds.of(desk.url)) if isinstance(desk, ClusterDesk) else Wire(desk.url)
-    found = RedisNotebook(CONFIG.name, CONFIG.dlq, wire)
+    found = desk.notebook()
     yield found
     found.close()
+    client: Any = desk.client  # type: ignore[attr-defined]
     assert [key for key in client.keys("*") if client.pttl(key) < 0] == [], "a page or log that never expires"
     desk.close()
 

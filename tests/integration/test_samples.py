@@ -8,15 +8,12 @@ import pytest
 
 from dlq.assess import assess
 from dlq.brokers.base import Place
-from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.brokers.redis_notebook import RedisNotebook
-from dlq.brokers.redis_wire import Wire
 from dlq.notebook import Notebook
 from dlq.policy import Severity
 from dlq.run import Kind
 from dlq.samples import Sample, growth_per_minute, history, look, take
 from dlq.status import look as status
-from tests.integration.conformance import ADAPTERS, CONFIG, Desk, MemoryDesk, RedisDesk, letter
+from tests.integration.conformance import ADAPTERS, CONFIG, Desk, MemoryDesk, letter, open_desk
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -24,24 +21,15 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 @pytest.fixture(params=ADAPTERS)
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """Give an empty queue on each adapter and each server."""
-    if request.param == "memory":
-        yield MemoryDesk()
-        return
-    found = RedisDesk(request.getfixturevalue(f"{request.param}_server").url)
-    found.client.flushall()
+    found = open_desk(request.param, request)
     yield found
     found.close()
-
-
-def notebook_of(desk: Desk) -> Notebook:
-    """Open a notebook where the queue lies."""
-    return RedisNotebook(CONFIG.name, CONFIG.dlq, Wire(desk.url)) if isinstance(desk, RedisDesk) else MemoryNotebook()
 
 
 @pytest.fixture
 def notebook(desk: Desk) -> Iterator[Notebook]:
     """Give the notebook of the queue."""
-    found = notebook_of(desk)
+    found = desk.notebook()
     yield found
     found.close()
 
@@ -139,14 +127,14 @@ def test_what_vanishes_from_under_a_run_hides_no_arrival(desk: Desk, notebook: N
 
 def test_samplers_at_once_count_an_arrival_once(desk: Desk, notebook: Notebook) -> None:
     """Two receivers and an assessment that look at the same time do not add up what they saw."""
-    if not isinstance(desk, RedisDesk):
+    if isinstance(desk, MemoryDesk):
         put(desk, 0, 1)
     arrived(desk, notebook)
     put(desk, 10, 50)
 
     def sampler(_number: int) -> int:
         queue = desk.connect()
-        other = notebook_of(desk) if isinstance(desk, RedisDesk) else notebook
+        other = notebook if isinstance(desk, MemoryDesk) else desk.notebook()
         try:
             return [look(queue, other, CONFIG).arrived for _ in range(20)][-1]
         finally:

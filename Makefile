@@ -2,7 +2,7 @@
 PYTHON_BIN = .venv/bin
 PYTEST = $(PYTHON_BIN)/python -m pytest
 PACKAGES = dlq flows tasks deployments
-TESTS = $(wildcard tests/unit tests/integration tests/runbook tests/chaos)
+TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/chaos)
 
 .DEFAULT_GOAL := help
 .PHONY: help install ensure-redis ensure-prometheus demo test check chaos bench lock clean

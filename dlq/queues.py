@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -64,6 +64,24 @@ class Thresholds(BaseModel):
         return self
 
 
+class LoopConfig(BaseModel):
+    """What an adaptive drain of the queue keeps to; times are seconds, limits of bounces are shares."""
+
+    model_config = _FROZEN
+
+    grace_seconds: float = Field(default=10.0, gt=0, le=3_600, description="How long after it was taken one may bounce")
+    bounce_limit: float = Field(default=0.2, gt=0, lt=1, description="A signature over this is stopped, alone")
+    total_limit: float = Field(default=0.4, gt=0, lt=1, description="The whole drain is stopped when all are over this")
+    live_ceiling: int = Field(default=10_000, ge=1, description="No wave makes the live queue longer than this")
+    rate: float | None = Field(default=None, gt=0, description="Messages a second at most")
+    lag_seconds: float = Field(default=30.0, gt=0, description="Workers that need longer for what they have lag")
+    stall_seconds: float = Field(default=300.0, gt=0, description="The drain stops when workers take nothing that long")
+    on_trip: Literal["stop", "withdraw"] = Field(default="stop", description="What follows when the whole drain stops")
+    poison_after: int = Field(
+        default=3, ge=1, le=100, description="So many bounces, over all runs, make a message poison"
+    )
+
+
 class QueueConfig(BaseModel):
     """One queue: the keys of its DLQ, live queue and quarantine, and how to read its messages."""
 
@@ -79,6 +97,7 @@ class QueueConfig(BaseModel):
     fields: FieldConfig = FieldConfig()
     schema_file: Path | None = Field(default=None, alias="schema", description="JSON Schema of a healthy message")
     thresholds: Thresholds = Thresholds()
+    loop: LoopConfig = LoopConfig()
     policy: Policy = Field(default=Policy(), description="What differs from the [policy] of all queues")
 
     @field_validator("name")

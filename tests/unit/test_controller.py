@@ -1,0 +1,152 @@
+"""Single decisions of the adaptive pace; tests/simulation has whole drains."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from dlq.controller import Controller
+from dlq.errors import BadArgumentError
+from dlq.pace import Limits, Mode, OnTrip, Pace
+from dlq.queues import QueueConfig
+from dlq.windows import Action, Seen, State
+
+LIMITS = Limits(grace=10, lag=30, stall=60)
+NOTHING = Seen(1_000.0, 0, more=True, sent={}, gone={}, bounced={})
+
+
+def seen(at: float, live: int = 0, *, more: bool = True, **counts: tuple[int, int, int]) -> Seen:
+    """Give a look at a moment; counts by signature are (sent, gone, bounced), all of them of wave 1."""
+    columns: list[Mapping[str, int]] = [{key: row[i] for key, row in counts.items()} for i in range(3)]
+    recent = ((1, {key: (row[1], row[2]) for key, row in counts.items()}),)
+    return Seen(1_000.0 + at, live, more, *columns, recent)
+
+
+@pytest.mark.parametrize(("selection", "canary"), [(5, 10), (999, 10), (2_000, 20), (10_000, 100), (1_000_000, 100)])
+def test_the_canary_is_a_hundredth(selection: int, canary: int) -> None:
+    """At least 10 and at most 100."""
+    decision = Controller.fresh(LIMITS, selection).decide(NOTHING)
+    assert (decision.action, decision.size) == (Action.WAVE, canary)
+
+
+def test_nothing_goes_before_the_outcome_of_the_canary() -> None:
+    """Taken is not delivered: the grace time has to pass first; then twice as many go."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    for at in (1, 5, 10.9):
+        assert controller.decide(seen(at, a=(100, 100, 0))).action is Action.WAIT
+    decision = controller.decide(seen(11.1, a=(100, 100, 0)))
+    assert (decision.action, decision.size, decision.allowed) == (Action.WAVE, 200, {"a": 200})
+
+
+def test_a_signature_is_stopped_alone() -> None:
+    """The poisoned one gets nothing more, with the reason; the healthy one goes on."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(50, 50, 0), b=(50, 50, 50)))
+    decision = controller.decide(seen(12, a=(50, 50, 0), b=(50, 50, 50)))
+    assert controller.stopped == {"b": "50 of 50 bounced: surely over 88%, and 20% is the limit"}
+    assert (decision.action, decision.allowed["b"]) == (Action.WAVE, 0)
+    assert decision.allowed["a"] > 100
+
+
+def test_many_causes_together_stop_the_drain() -> None:
+    """Thirty signatures with two messages each prove nothing alone, but all together they do."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    decision = controller.decide(seen(1, **{f"s{n}": (2, 2, 2) for n in range(30)}))
+    assert decision.action is Action.TRIP
+    assert "all signatures together 60 of 60" in decision.why
+    assert controller.decide(seen(2)).action is Action.TRIP
+
+
+def test_a_doubtful_signature_keeps_to_its_canary() -> None:
+    """Its bounces are over the limit without being surely so: no more than a canary is on its way."""
+    controller = Controller.fresh(LIMITS, 2_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(20, 20, 7)))
+    decision = controller.decide(seen(12, a=(20, 20, 7)))
+    assert (decision.action, decision.allowed["a"], controller.stopped) == (Action.WAVE, 20, {})
+
+
+def test_lagging_consumers_halve_the_window_once_a_round() -> None:
+    """They need longer than the lag for what they have; it is cut once, and not at each look."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, 90, a=(100, 10, 0)))
+    for at in (2, 3, 4):
+        controller.decide(seen(at, 90 - int(at), a=(100, 10 + int(at), 0)))
+    assert (controller.state.window, controller.state.steady) == (50, True)
+
+
+def test_a_full_live_queue_is_not_made_fuller() -> None:
+    """At the ceiling nothing goes; just under it no more than fits."""
+    controller = Controller.fresh(replace(LIMITS, ceiling=500), 10_000)
+    assert controller.decide(replace(NOTHING, live=500)).action is Action.WAIT
+    decision = Controller.fresh(replace(LIMITS, ceiling=500), 10_000).decide(replace(NOTHING, live=460))
+    assert (decision.action, decision.size) == (Action.WAVE, 40)
+
+
+def test_a_capped_rate_spaces_the_waves() -> None:
+    """At 20 a second a wave has 20, and the next one may go a second later."""
+    controller = Controller.fresh(replace(LIMITS, rate=20), 10_000)
+    assert controller.decide(NOTHING).size == 20
+    controller.sent(20, NOTHING.at)
+    controller.sent(100, NOTHING.at)
+    decision = controller.decide(seen(2))
+    assert (decision.action, decision.seconds) == (Action.WAIT, 4.0)
+
+
+def test_consumers_that_take_nothing_stop_the_drain() -> None:
+    """After the stall time, with the reason."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    assert controller.decide(seen(59, 100, a=(100, 0, 0))).action is Action.WAIT
+    decision = controller.decide(seen(61, 100, a=(100, 0, 0)))
+    assert (decision.action, decision.why) == (
+        Action.TRIP,
+        "consumers took nothing for 61 s; 100 messages are in the live queue",
+    )
+
+
+def test_the_end_waits_for_the_last_outcomes() -> None:
+    """All is sent: done once the grace time of the last one has passed."""
+    controller = Controller.fresh(LIMITS, 100)
+    controller.decide(NOTHING)
+    assert controller.decide(seen(1, more=False, a=(10, 10, 0))).action is Action.WAIT
+    assert controller.decide(seen(12, more=False, a=(10, 10, 0))).action is Action.DONE
+
+
+def test_a_drain_in_which_all_was_stopped_has_failed() -> None:
+    """One signature, stopped alone, and nothing else in the queue: that is no success."""
+    controller = Controller.fresh(LIMITS, 100)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, more=False, a=(10, 10, 10)))
+    assert controller.decide(seen(12, more=False, a=(10, 10, 10))).action is Action.TRIP
+
+
+def test_the_state_goes_through_json() -> None:
+    """What another process reads is equal."""
+    controller = Controller.fresh(LIMITS, 2_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(20, 20, 7), b=(3, 1, 0)))
+    assert State.from_dict(json.loads(json.dumps(controller.state.as_dict()))) == controller.state
+
+
+def test_a_pace_goes_through_the_ledger() -> None:
+    """An adaptive pace keeps the limits that were in force when it began."""
+    config = QueueConfig.model_validate(QueueConfig.defaults("webhooks") | {"loop": {"on_trip": "withdraw"}})
+    pace = Pace.adaptive().bound(config, rate=5.0)
+    again = Pace.from_parameters(json.loads(json.dumps(pace.as_parameters())))
+    assert again == pace
+    assert again.limits is not None
+    assert (again.mode, again.limits.rate, again.limits.on_trip) == (Mode.ADAPTIVE, 5.0, OnTrip.WITHDRAW)
+    assert Pace.from_parameters(Pace().bound(config).as_parameters()) == Pace()
+
+
+@pytest.mark.parametrize("wrong", [{"bounce": 0.0}, {"total": 1.0}, {"rate": 0.0}, {"ceiling": 0}, {"grace": 0.0}])
+def test_limits_that_cannot_be_kept_are_refused(wrong: dict[str, float]) -> None:
+    """The message says what they are."""
+    with pytest.raises(BadArgumentError):
+        replace(LIMITS, **wrong)  # type: ignore[arg-type]

@@ -184,6 +184,19 @@ class ChannelRefusedError(ChannelError):
     advice = "Correct DLQ_SLACK_TOKEN, DLQ_SLACK_CHANNEL or DLQ_NOTIFY_URLS; the work on the queue went on."
 
 
+class NotGenuineError(DlqError):
+    """The request does not come from Slack."""
+
+    advice = "Check DLQ_SLACK_SIGNING_SECRET against the app's page in Slack, and this machine's clock."
+
+
+class NotAllowedError(DlqError):
+    """This person may not approve or reject."""
+
+    exit_status = 3
+    advice = "Ask somebody who may; DLQ_SLACK_APPROVERS lists their Slack ids."
+
+
 class ApprovalError(DlqError):
     """The answer cannot be taken."""
 

@@ -58,11 +58,13 @@ def send(settings: Settings, notebook: Notebook, notice: Notice) -> list[Deliver
     return found
 
 
-def show(settings: Settings, notebook: Notebook, run_id: str, queue: str, **facts: Any) -> Delivery:
+def show(
+    settings: Settings, notebook: Notebook, run_id: str, queue: str, *, at_once: bool = False, **facts: Any
+) -> Delivery:
     """Bring an incident's message up to date with what has become known of it: `facts` are fields of Incident.
 
-    Only Slack shows incidents. Never raises, is bounded in time and in number: between two changes of the state it
-    shows progress every few seconds at most.
+    Only Slack shows incidents. Never raises, is bounded in time and, unless `at_once`, in number: between two changes
+    of the state it shows progress every few seconds at most.
     """
     notebook = _steady(notebook)
     try:
@@ -75,9 +77,9 @@ def show(settings: Settings, notebook: Notebook, run_id: str, queue: str, **fact
     patience = Patience(notebook, run_id)
     if why := patience.down(SLACK):
         return Delivery(SLACK, Reached.DOWN, why)
-    changed = any(name in facts and facts[name] != getattr(before, name) for name in _AT_ONCE)
+    at_once = at_once or any(name in facts and facts[name] != getattr(before, name) for name in _AT_ONCE)
     lent, channel = LentNotebook(notebook), slack(settings)
-    (call,) = within(LONGEST, [lambda: channel.show(lent, run_id, queue, at_once=changed)])
+    (call,) = within(LONGEST, [lambda: channel.show(lent, run_id, queue, at_once=at_once)])
     lent.take_back()
     notice = Notice("progress", queue, f"the incident is {facts.get('state', before.state)}", run_id=run_id)
     delivery = _settle(patience, SLACK, notice, call, once=False)

@@ -11,6 +11,7 @@ from slack_sdk import WebClient
 
 from dlq.errors import ChannelError
 from dlq.notices.incident import note_incident, read_incident
+from dlq.notices.questions import with_question
 from dlq.notices.slack_blocks import Block, incident_message, lines_message, notice_message
 from dlq.notices.slack_client import call, clients
 from dlq.notices.slack_message import IncidentMessage, Place
@@ -75,7 +76,7 @@ class SlackChannel:
         call(self.once.chat_postEphemeral, channel=self.channel, user=user, text=text)
 
     def _show(self, notebook: Notebook, run_id: str, queue: str) -> Place:
-        text, blocks = incident_message(read_incident(notebook, run_id, queue))
+        text, blocks = incident_message(with_question(notebook, read_incident(notebook, run_id, queue)))
         return self._message(notebook, run_id).show(text, blocks)
 
     def _message(self, notebook: Notebook, run_id: str) -> IncidentMessage:

@@ -22,7 +22,8 @@ class RedisLists(RedisLedger):
 
     def depth(self, place: Place) -> int:
         """Count the messages at a place."""
-        return int(self._wire.call(self._what("depth"), "LLEN", self._lists[place]))
+        key = self._lists[place]
+        return int(self._wire.call(self._what(f"depth of {key}"), "LLEN", key))
 
     def read(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the consumer's end, oldest first."""

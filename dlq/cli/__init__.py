@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from dlq.cli.guarding import COMMANDS as GUARDING
 from dlq.cli.looking import COMMANDS as LOOKING
 from dlq.cli.serving import COMMANDS as SERVING
 from dlq.cli.undoing import COMMANDS as UNDOING
@@ -20,7 +21,7 @@ def cli() -> None:
     """Look at dead letter queues, drain them, and take back what was done."""
 
 
-for command in (*LOOKING, *WORKING, *UNDOING, *SERVING):
+for command in (*LOOKING, *GUARDING, *WORKING, *UNDOING, *SERVING):
     cli.add_command(command)
 
 

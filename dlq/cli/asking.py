@@ -6,7 +6,7 @@ import getpass
 import socket
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,13 +14,8 @@ from dlq.durations import parse_age
 from dlq.edits import Edit
 from dlq.errors import BadArgumentError
 from dlq.pace import Mode, Pace
-from dlq.preview import preview
 from dlq.run import Kind, Request
 from dlq.selectors import Selector
-
-if TYPE_CHECKING:
-    from dlq.brokers.base import DeadLetterQueue
-    from dlq.settings import QueueConfig
 
 
 def whoami() -> str:
@@ -71,14 +66,6 @@ def pace_of(given: dict[str, Any]) -> Pace:
         usual.pause if pause is None else pause,
         usual.max_batches if most is None else most,
     )
-
-
-def confirm(queue: DeadLetterQueue, config: QueueConfig, request: Request) -> None:
-    """Show what would be done and ask; without a terminal there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise BadArgumentError("There is nobody to ask here: say --yes, or --dry-run to only look.")
-    seen = preview(queue, config, request)
-    agree(f"{request.kind.value.capitalize()} {seen.selected:,} of {seen.depth:,} messages of {config.name}?")
 
 
 def agree(question: str) -> None:

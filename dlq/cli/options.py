@@ -51,6 +51,10 @@ _WORK = (
     click.option("--reason", default="", metavar="TEXT", help="Why: it stays in the ledger."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line."),
 )
+_GUARD = (
+    click.option("--override", metavar="TEXT", help="Drain although the pre-flight refuses; why stays in the ledger."),
+    click.option("--fixed", metavar="TEXT", help="What was mended since the newest failure."),
+)
 _SETTLE = (
     click.option(
         "--settle",
@@ -82,4 +86,5 @@ selector_options = _all(_SELECTOR)
 edit_options = _all(_EDIT)
 pace_options = _all(_PACE)
 work_options = _all(_WORK)
+guard_options = _all(_GUARD)
 settle_options = _all(_SETTLE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlq.cli.options import edit_options, pace_options, selector_options, settle_options, work_options
+from dlq.cli.options import edit_options, guard_options, pace_options, selector_options, settle_options, work_options
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @selector_options
 @edit_options
 @pace_options
+@guard_options
 @settle_options
 @work_options
 def drain(queue: str, **given: Any) -> None:
@@ -88,24 +89,27 @@ def stop(run: str, reason: str, *, as_json: bool) -> None:
 
 def _work(kind: str, name: str, given: dict[str, Any]) -> None:
     from dlq import run as runs  # noqa: PLC0415
-    from dlq.cli.asking import confirm, request_of  # noqa: PLC0415
+    from dlq.cli.asking import request_of  # noqa: PLC0415
+    from dlq.cli.guard import pass_gate, show_plan  # noqa: PLC0415
     from dlq.opening import open_queue  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
 
-    with open_queue(load_settings(), name) as (broker, config):
+    settings = load_settings()
+    with open_queue(settings, name) as (broker, config):
         request = request_of(kind, given)
         if given["dry_run"]:
-            _preview(broker, config, request, as_json=given["as_json"])
+            show_plan(settings, broker, config, request, as_json=given["as_json"])
             return
-        if not given["yes"]:
-            confirm(broker, config, request)
         run_id = runs.new_run_id(config.name)
+        facts = pass_gate(settings, broker, config, request, run_id, given)
         started = [False]
 
         def again() -> Run:
             # Only a run that this process has begun may take its own lock back.
             opened = runs.start(broker, config, request, run_id)
             started[0] = True
+            if facts:
+                broker.annotate(run_id, facts)
             return opened
 
         settle, grace = given.get("settle", 0.0), given.get("grace", 0.0)
@@ -157,26 +161,6 @@ def _progress(run: Run, wave: Wave) -> None:
         f"{run.run_id} wave {wave.number}: {wave.selected:,} of {wave.scanned:,} selected{refused}; {left}",
         err=True,
     )
-
-
-def _preview(broker: DeadLetterQueue, config: QueueConfig, request: Request, *, as_json: bool) -> None:
-    from dlq.cli.render import console, emit, table  # noqa: PLC0415
-    from dlq.preview import preview  # noqa: PLC0415
-
-    seen = preview(broker, config, request)
-    if as_json:
-        emit(seen.as_dict())
-        return
-    out = console()
-    out.print(
-        f"dry run: {request.kind} of {config.name} would select {seen.selected:,} of {seen.depth:,}; nothing was moved"
-    )
-    table(["type", "messages"], seen.types.items())
-    table(["signature", "failure", "messages"], [(key, text, n) for (key, text), n in seen.signatures.items()])
-    if seen.refused:
-        out.print(f"the edit does not apply to {seen.refused:,} messages, which would be kept")
-    for diff in seen.diffs:
-        out.print(diff)
 
 
 COMMANDS = (drain, quarantine, resume, stop)

@@ -11,7 +11,7 @@ from dlq.errors import DlqError
 from dlq.opening import open_server
 from dlq.policy_table import CheckName, Rule
 from dlq.preflight.consumers import check_consumers, check_live, watch_live
-from dlq.preflight.findings import Check, Preflight
+from dlq.preflight.findings import Check, Preflight, Result
 from dlq.preflight.outside import Said, check_fix, check_health, check_success
 from dlq.preflight.room import check_memory, need
 from dlq.reading import Reading
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NEWEST: Final = 100  # messages at the producer's end among which the newest failure is looked for
+
+_GLANCE: Final = 1.0  # seconds: a person who only gets a warning does not wait long for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def preflight(
     """Look before anything moves. What cannot be found out is unknown, and never stops the looking."""
     policy = settings.policy_of(config.name)
     groups: dict[CheckName, Callable[[], Check]] = {
-        CheckName.CONSUMERS: lambda: _consumers(settings, queue, config, sleep),
+        CheckName.CONSUMERS: lambda: _consumers(settings, queue, config, ask, sleep),
         CheckName.HEALTH: lambda: check_health(Said(None, "not configured: set DLQ_WORKERS_URL")),
         CheckName.LIVE_QUEUE: lambda: check_live(queue.depth(Place.LIVE), policy.live_ceiling),
         CheckName.SUCCESS_RATE: lambda: check_success(None, None, 0, "not configured: set DLQ_PROMETHEUS_URL"),
@@ -52,8 +54,16 @@ def preflight(
         CheckName.MEMORY: lambda: _memory(settings, queue, config, ask),
     }
     wanted = [name for name in groups if policy.rule(name, watched=ask.watched) is not Rule.OFF]
-    checks = [groups[name]() for name in wanted]
+    checks = [_looked(name, groups[name]) for name in wanted]
     return Preflight.judge(config.name, datetime.now(UTC), checks, policy, watched=ask.watched)
+
+
+def _looked(name: CheckName, look: Callable[[], Check]) -> Check:
+    """Do a check; what the broker does not answer is unknown."""
+    try:
+        return look()
+    except DlqError as exc:
+        return Check(name, Result.UNKNOWN, str(exc))
 
 
 def newest_failure(queue: DeadLetterQueue, config: QueueConfig) -> datetime | None:
@@ -65,9 +75,11 @@ def newest_failure(queue: DeadLetterQueue, config: QueueConfig) -> datetime | No
 
 
 def _consumers(
-    settings: Settings, queue: DeadLetterQueue, config: QueueConfig, sleep: Callable[[float], None]
+    settings: Settings, queue: DeadLetterQueue, config: QueueConfig, ask: Ask, sleep: Callable[[float], None]
 ) -> Check:
     seconds = settings.policy_of(config.name).look.total_seconds()
+    if not ask.watched:
+        seconds = min(seconds, _GLANCE)
     watched = watch_live(queue, seconds, sleep)
     with open_server(settings, config.name) as server:
         return check_consumers(watched, _or_none(server.takers) if not watched.before else [])

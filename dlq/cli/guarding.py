@@ -1,0 +1,71 @@
+"""Commands around a drain: preflight, approve."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--fixed", default="", metavar="TEXT", help="What was mended since the newest failure.")
+@as_json
+def preflight(queue: str, fixed: str, *, as_json: bool) -> None:
+    """Look whether QUEUE can be drained: consumers, health, live queue, success rate, fix, memory."""
+    import time  # noqa: PLC0415
+
+    from dlq.cli.render import console, emit, table  # noqa: PLC0415
+    from dlq.opening import open_queue  # noqa: PLC0415
+    from dlq.preflight import Ask  # noqa: PLC0415
+    from dlq.preflight import preflight as look  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    with open_queue(settings, queue) as (broker, config):
+        found = look(settings, broker, config, Ask(fixed=fixed), time.sleep)
+    if as_json:
+        emit(found.as_dict())
+    else:
+        table(["check", "result", "evidence"], [[one.name, one.result, one.evidence] for one in found.checks])
+        console().print("go" if found.go else "refused: " + "; ".join(found.refusals))
+    sys.exit(0 if found.go else 3)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--reject", is_flag=True, help="Say no instead.")
+@click.option("--limit", type=click.IntRange(1), help="Lower what may be moved.")
+@click.option("--reason", default="", metavar="TEXT", help="Why: it stays in the ledger.")
+@as_json
+def approve(run: str, reason: str, *, limit: int | None, reject: bool, as_json: bool) -> None:
+    """Answer the plan that RUN waits with."""
+    from dlq import approvals  # noqa: PLC0415
+    from dlq.cli.asking import whoami  # noqa: PLC0415
+    from dlq.cli.render import console, emit  # noqa: PLC0415
+    from dlq.errors import ApprovalError  # noqa: PLC0415
+    from dlq.opening import open_notebook  # noqa: PLC0415
+    from dlq.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    word = approvals.Answer.REJECT if reject else approvals.Answer.APPROVE
+    for name in sorted(settings.queues, key=lambda name: not run.startswith(f"{name}-")):
+        with open_notebook(settings, name) as notebook:
+            asked = approvals.asked(notebook, run)
+            if asked is None:
+                continue
+            answer = approvals.Decision(answer=word, who=whoami(), why=reason, limit=limit, by="command")
+            stands = approvals.decide(notebook, run, asked.plan.hash, answer)
+        if as_json:
+            emit({"run_id": run, "plan": asked.plan.hash, **stands.model_dump(mode="json")})
+        else:
+            console().print(f"{run}: {stands.words}")
+        if stands != answer:
+            sys.exit(3)
+        return
+    raise ApprovalError("The run waits for no answer", run=run)
+
+
+COMMANDS = (preflight, approve)

@@ -2,13 +2,14 @@
 PYTHON_BIN = .venv/bin
 PYTEST = $(PYTHON_BIN)/python -m pytest
 PACKAGES = dlq flows tasks deployments
-TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/chaos)
+TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
+TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis ensure-prometheus demo test check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus demo test test-kubernetes check chaos bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 install: ## make .venv from requirements.lock (only when the lock or pyproject.toml changed)
 	@sh scripts/bootstrap.sh
@@ -24,6 +25,10 @@ demo: install ## an incident on a server of its own, start to end
 
 test: install ensure-redis ensure-prometheus ## all tests, with a small sample of the chaos ones
 	$(PYTEST) $(TESTS)
+
+test-kubernetes: install ## the Kubernetes tests on a real API server too, which is built once (nine minutes, Debian 12)
+	cache=$$(bash scripts/build-kube-apiserver.sh) && \
+	  DLQ_KUBE_CACHE="$$cache" DLQ_TEST_KUBERNETES=real $(PYTEST) tests/kubernetes
 
 check: install ## ruff, formatting, types, import contracts
 	$(PYTHON_BIN)/ruff check

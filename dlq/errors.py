@@ -209,3 +209,43 @@ class RefusedError(DlqError):
 
     exit_status = 3
     advice = "Mend what is named, or say `override` with a reason, which stays in the ledger."
+
+
+class ClusterError(DlqError):
+    """Kubernetes refused a request."""
+
+    advice = "The drain does not depend on it; do this step by hand with kubectl."
+
+
+class ClusterSilentError(ClusterError):
+    """The Kubernetes API server did not answer."""
+
+    advice = "It is tried again. What was asked for may have happened: see `kubectl get deployments`."
+
+
+class ClusterForbiddenError(ClusterError):
+    """Kubernetes does not allow this to us."""
+
+    advice = "Add it to the Role; deployments/kubernetes/roles.yaml holds all that is needed."
+
+
+class ClusterNotFoundError(ClusterError):
+    """Kubernetes does not know this object."""
+
+    advice = "Check `workers` of the queue in dlq.toml, and DLQ_NAMESPACE."
+
+
+class ClusterConflictError(ClusterError):
+    """Somebody else changes the object all the time."""
+
+    advice = "See who scales it besides, then try again."
+
+
+class WorkersError(DlqError):
+    """The workers' API refused a request."""
+
+    advice = "Check DLQ_WORKERS_URL and DLQ_WORKERS_TOKEN; the drain does not depend on it."
+
+
+class WorkersSilentError(WorkersError):
+    """The workers' API did not answer."""

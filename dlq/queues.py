@@ -15,6 +15,7 @@ RUNBOOK_WORKERS: dict[str, str | None] = {
     "jobs": "job-workers",
     "experiments": None,
 }
+RUNBOOK_REPLICAS: dict[str, tuple[int, int]] = {"webhooks": (10, 3), "jobs": (5, 2)}
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
@@ -94,6 +95,11 @@ class QueueConfig(BaseModel):
     workers: str | None = Field(
         default=None, description="Name of the Kubernetes deployment that works on the live queue"
     )
+    scale_to: int | None = Field(default=None, ge=1, le=1_000, description="Workers when the DLQ grows fast")
+    scale_from: int | None = Field(
+        default=None, ge=1, le=1_000, description="Workers on a usual day, where nobody wrote down how many there were"
+    )
+    concurrency: int = Field(default=20, ge=1, le=10_000, description="Of each worker when the DLQ grows fast")
     fields: FieldConfig = FieldConfig()
     schema_file: Path | None = Field(default=None, alias="schema", description="JSON Schema of a healthy message")
     thresholds: Thresholds = Thresholds()
@@ -128,4 +134,6 @@ class QueueConfig(BaseModel):
             "live": f"{prefix}:{name}",
             "quarantine": f"{prefix}:quarantine:{name}",
             "workers": RUNBOOK_WORKERS.get(name),
+            "scale_to": RUNBOOK_REPLICAS.get(name, (None, None))[0],
+            "scale_from": RUNBOOK_REPLICAS.get(name, (None, None))[1],
         }

@@ -1,10 +1,18 @@
-"""The settings of the systems around a queue: Prometheus, and more below. What is not set is not used."""
+"""The settings of the systems around a queue: Prometheus, Kubernetes, the workers, logs and changes.
 
-from pydantic import Field, FilePath, SecretStr
+What is not set is not used.
+"""
+
+import re
+
+from pydantic import DirectoryPath, Field, FilePath, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from dlq.metric_queries import MetricNames
-from dlq.setting_types import SecretWebAddress
+from dlq.setting_types import SecretWebAddress, Words
+
+# the runbook's greps
+FAILURE_PATTERN = r"ERROR|FATAL|CRITICAL|DLQ|Job failed|Invalid JSON|Schema validation|[Tt]imed? ?out|OOM|Traceback"
 
 
 class Systems(BaseSettings):
@@ -22,3 +30,29 @@ class Systems(BaseSettings):
     prometheus_retries: int = Field(default=1, ge=0, le=5)
     prometheus_stale_after: float = Field(default=180, gt=0, description="Seconds; an older sample counts for nothing")
     metrics: MetricNames = MetricNames()
+
+    # Kubernetes: where the workers run; a kubeconfig, or the account of the pod that this runs in
+    kubeconfig: FilePath | None = None
+    namespace: str = Field(default="", description="Of the workers; else that of the kubeconfig or of the pod")
+    cluster_timeout: float = Field(default=10, gt=0, le=120, description="Seconds for one call of the API server")
+    scale_wait: float = Field(default=180, ge=0, le=3_600, description="Seconds to wait for scaled workers")
+
+    # The workers' own API: /internal/health and /internal/workers/config below this address
+    workers_url: SecretWebAddress | None = Field(default=None, description="May hold user and password")
+    workers_token: SecretStr | None = None
+    workers_timeout: float = Field(default=5, gt=0, le=60, description="Seconds for one call")
+
+    # Logs and changes beside Kubernetes
+    logs: Words = Field(default=(), description="Log files to look into, as patterns such as logs/*.log")
+    log_pattern: str = Field(default=FAILURE_PATTERN, description="Which lines tell of failures")
+    repository: DirectoryPath | None = Field(default=None, description="Git repository of what the workers run")
+    config_path: str = Field(default="config", description="Folder of the configuration in that repository")
+
+    @field_validator("log_pattern")
+    @classmethod
+    def _pattern(cls, text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as exc:
+            raise ValueError("is not a regular expression") from exc
+        return text

@@ -17,5 +17,11 @@ apt() {
   $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >&2
 }
 
+# Two of us at once: apt waits for dpkg's lock, but not for that of its lists.
+if command -v flock >/dev/null 2>&1; then
+  exec 9>"${TMPDIR:-/tmp}/dlq-drain-apt.lock"
+  flock 9
+fi
+
 apt install -y --no-install-recommends "$@" 2>/dev/null && exit 0
 apt update && apt install -y --no-install-recommends "$@"

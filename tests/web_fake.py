@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came in. `query` holds the last value of each parameter."""
+    """A request as it came in. `query` holds the last value of each parameter; headers are written Like-This."""
 
     method: str
     path: str
@@ -69,7 +69,9 @@ def web_fake(answer: Callable[[Asked], Answer]) -> Iterator[WebFake]:
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = Asked(self.command, parts.path, query, dict(self.headers.items()), body)
+            asked = Asked(
+                self.command, parts.path, query, {name.title(): value for name, value in self.headers.items()}, body
+            )
             fake.asked.append(asked)
             self.reply(fake.answer(asked))
 

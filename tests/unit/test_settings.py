@@ -53,8 +53,14 @@ def test_without_a_file_the_queues_of_the_runbook_are_there() -> None:
             live=f"tokpulse:{name}",
             quarantine=f"tokpulse:quarantine:{name}",
             workers=workers,
+            scale_to=many,
+            scale_from=few,
         )
-        for name, workers in (("webhooks", "webhook-workers"), ("jobs", "job-workers"), ("experiments", None))
+        for name, workers, many, few in (
+            ("webhooks", "webhook-workers", 10, 3),
+            ("jobs", "job-workers", 5, 2),
+            ("experiments", None, None, None),
+        )
     }
     webhooks = settings.queue("webhooks")
     assert (webhooks.fields, webhooks.thresholds) == (FieldConfig(), Thresholds())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue, Pending
     from dlq.settings import QueueConfig
     from dlq.signatures import Signature
-
-_MINUTE = 60
-_SAMPLES = 3  # ids of a signature: enough to look one up
-_MOST_MINUTES = 5_000  # bounds the histogram; older minutes are put together into hours
+    from dlq.survey import Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +58,6 @@ class Assessment:
     """Arrivals a minute of late; None when it is not known."""
 
 
-@dataclass(slots=True)
-class _Running:
-    """The running counts of one signature."""
-
-    count: int = 0
-    first: float = float("inf")
-    last: float = float("-inf")
-    attempts: int = -1
-    minutes: Counter[int] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
-
-
 def assess(
     queue: DeadLetterQueue,
     config: QueueConfig,
@@ -88,15 +73,13 @@ def assess(
     reading = Reading.of(config)
     depth = queue.depth(Place.DLQ)
     survey = Survey(reading)
-    running: dict[int, _Running] = {}
-    corrupted: Counter[str] = Counter()
     read = 0
     for chunk in oldest_first(queue, Place.DLQ, depth if limit is None else min(limit, depth)):
         read += len(chunk)
-        _add(chunk, survey, running, corrupted)
+        survey.add(chunk)
     counts = tuple(
         _finished(reading.book.signature(code), seen)
-        for code, seen in sorted(running.items(), key=lambda item: -item[1].count)
+        for code, seen in sorted(survey.counts().items(), key=lambda item: -item[1].count)
     )
     types: Counter[str] = Counter()
     for seen in counts:
@@ -110,12 +93,12 @@ def assess(
         queue.depth(Place.LIVE),
         queue.depth(Place.QUARANTINE),
         read,
-        dict(corrupted.most_common()),
+        dict(survey.corrupted.most_common()),
         dict(types.most_common()),
         counts,
         oldest,
         newest,
-        policy.severity(config, depth, growth_per_minute=growth_per_minute, corrupted=sum(corrupted.values())),
+        policy.severity(config, depth, growth_per_minute=growth_per_minute, corrupted=survey.corrupted.total()),
         policy.level(config, depth, growth_per_minute=growth_per_minute),
         growth_per_minute,
     )
@@ -137,39 +120,7 @@ def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[l
             yield chunk
 
 
-def _add(chunk: list[bytes], survey: Survey, running: dict[int, _Running], corrupted: Counter[str]) -> None:
-    counts, read = survey.count(chunk)
-    for (code, when, attempts), count in counts.items():
-        seen = running.get(code)
-        if seen is None:
-            seen = running[code] = _Running()
-        seen.count += count
-        if when is not None:
-            seen.first = min(seen.first, when)
-            seen.last = max(seen.last, when)
-            seen.minutes[int(when // _MINUTE)] += count
-            if len(seen.minutes) > _MOST_MINUTES:
-                seen.minutes = _coarser(seen.minutes)
-        if attempts is not None and attempts > seen.attempts:
-            seen.attempts = attempts
-    for code, envelope in read:
-        if envelope.corruption is not None:
-            corrupted[envelope.corruption] += 1
-        samples = running[code].samples
-        if len(samples) < _SAMPLES and envelope.id is not None:
-            samples.append(envelope.id)
-
-
-def _coarser(minutes: Counter[int]) -> Counter[int]:
-    """Put the older half of the minutes together by the hour."""
-    middle = sorted(minutes)[len(minutes) // 2]
-    merged: Counter[int] = Counter()
-    for minute, count in minutes.items():
-        merged[minute if minute >= middle else minute - minute % 60] += count
-    return merged
-
-
-def _finished(signature: Signature, seen: _Running) -> SignatureCount:
+def _finished(signature: Signature, seen: Running) -> SignatureCount:
     return SignatureCount(
         signature,
         seen.count,

@@ -115,5 +115,5 @@ def test_many_shapes_and_texts_do_not_fill_the_memory() -> None:
     fast.entries(chunk(*({"type": "t", f"k{n}": 1} for n in range(2_000))))
     fast.entries(chunk(*({"type": "t", "error": "".join(map(chr, (97 + n // 676, 97 + n // 26 % 26, 97 + n % 26)))}
                          for n in range(17_000))))  # fmt: skip
-    assert len(fast._lanes) <= 1_024
-    assert len(fast._codes) <= 8_192
+    assert len(fast._lanes._lanes) <= 1_024
+    assert len(fast._lanes._codes) <= 8_192

@@ -28,13 +28,18 @@ _CACHED: Final = 8_192
 _LONGEST_KEY: Final = 1_024
 _DIGIT = re.compile("[0-9]")
 _BETWEEN: Final = "\0"
-_ABSENT: Final = (None,) * SLICE
+_NO_FIELD: Final[Any] = ...  # in place of a value where the shape has no such field: not even null is equal to it
+_NO_FIELDS: Final = (_NO_FIELD,) * SLICE
 _FENCE: Final = secrets.token_hex(8)
 _JOINT: Final = b',"%s",' % _FENCE.encode()
 _FENCES: Final = [_FENCE] * (SLICE - 1)
 _loads = orjson.loads
-Key = tuple[Any, Any, bytes | None]
+Key = tuple[Any, Any, Any]
 """What decides a code: type, class where it has a field of its own, the error text with all digits the same."""
+
+
+ShortKey = tuple[str, Any, Any, bytes]
+"""The same for texts that differ by more than digits: type, class field, class in the text, shortened text."""
 
 
 class Lane(NamedTuple):
@@ -76,10 +81,10 @@ class Lanes:
         self._lanes: dict[tuple[str, ...], Lane | None] = {}
         self._usual: Lane | None = None
         self._codes: dict[Key, int] = {}
-        self._short: dict[tuple[str, str | None, str | None, bytes | None], int] = {}
+        self._short: dict[ShortKey, int] = {}
 
     def groups(self, messages: Sequence[bytes]) -> list[Group]:
-        """Sort a slice; a message that is in no group has to be read by its envelope."""
+        """Sort up to SLICE messages; one that is in no group has to be read by its envelope."""
         if self._reader.checks_schema:
             return []
         bodies = parse(messages)
@@ -100,11 +105,11 @@ class Lanes:
         if lane is None:
             return
         row = lane.values(body)
-        kind, error, name = (row[place] if place is not None else None for place in (lane.kind, lane.error, lane.name))
-        if not _decisive(kind) or not (lane.error is None or _decisive(error)):
-            return
-        if not (lane.name is None or _decisive(name)):
-            return
+        kind, error, name = (
+            row[place] if place is not None else _NO_FIELD for place in (lane.kind, lane.error, lane.name)
+        )
+        if not all(value is _NO_FIELD or (isinstance(value, str) and value) for value in (kind, error, name)):
+            return  # the reader looks further
         # A class may hold digits, and those tell it from others: it must not be reduced with the rest of its text.
         if lane.name is not None or not _DIGIT.search(envelope.error_class):
             self._keep(self._codes, (kind, name, _reduced(error)), code)
@@ -134,8 +139,8 @@ class Lanes:
         """Give the codes of a group, as far as they are known."""
         # No value is checked on the way: the keys of the tables are texts, and a text is equal to nothing else.
         kinds = columns[lane.kind]
-        names = columns[lane.name] if lane.name is not None else _ABSENT
-        errors = columns[lane.error] if lane.error is not None else _ABSENT
+        names = columns[lane.name] if lane.name is not None else _NO_FIELDS
+        errors = columns[lane.error] if lane.error is not None else _NO_FIELDS
         try:
             if lane.error is None:
                 codes = [self._codes.get(key) for key in zip(kinds, names, errors, strict=False)]
@@ -153,16 +158,14 @@ class Lanes:
 
     def _meet(self, kind: Json, name: Json, error: Json) -> int | None:
         """Give the code of a text that is known when what varies in it is taken out."""
-        if not isinstance(kind, str) or not (name is None or isinstance(name, str)):
-            return None
-        if not (error is None or isinstance(error, str)):
+        if not all(value is _NO_FIELD or isinstance(value, str) for value in (kind, name, error)):
             return None
         code = self._codes.get((kind, name, _reduced(error)))
         if code is not None:
             return code
         key = _short_key(kind, name, error)
         code = self._short.get(key) if key is not None else None
-        if code is not None and key is not None and (name is not None or not _DIGIT.search(key[2] or "")):
+        if code is not None and key is not None and (name is not _NO_FIELD or not _DIGIT.search(key[2])):
             self._keep(self._codes, (kind, name, _reduced(error)), code)
         return code
 
@@ -182,7 +185,7 @@ class Lanes:
     @staticmethod
     def _keep(table: dict[Any, int], key: tuple[Any, ...], code: int) -> None:
         """Remember a code, unless its key is huge; a full table starts anew."""
-        if sum(len(part) for part in key if part is not None) <= _LONGEST_KEY:
+        if sum(len(part) for part in key if part is not _NO_FIELD) <= _LONGEST_KEY:
             if len(table) >= _CACHED:
                 table.clear()
             table[key] = code
@@ -211,37 +214,28 @@ def _single(key: str) -> Callable[[dict[str, Json]], tuple[Json, ...]]:
     return lambda body: (body[key],)
 
 
-def _short_key(
-    kind: Any, name: str | None, error: str | None
-) -> tuple[str, str | None, str | None, bytes | None] | None:
+def _short_key(kind: Any, name: Any, error: Any) -> ShortKey | None:
     """Give type, class field, class in the text, and the text without ids and quoted parts; None if that is too little.
 
     The class in a text stands before its first colon. It may hold digits, which the reduction loses, so it stays
     whole; what holds a blank is no class.
     """
-    if error is None:
+    if error is _NO_FIELD or len(error) > CONSIDERED or error.startswith(TRACEBACK):
         return None
-    if len(error) > CONSIDERED or error.startswith(TRACEBACK):
-        return None
-    head = None
-    if name is None:
+    head = ""
+    if name is _NO_FIELD:
         head, _, rest = error.partition(":")
         if rest.startswith(":"):
             return None
         head = "" if " " in head else head
-    if max(len(kind), len(name or ""), len(head or "")) > LONGEST:
+    if len(kind) > LONGEST or len(head) > LONGEST or (name is not _NO_FIELD and len(name) > LONGEST):
         return None
     return kind, name, head, shorten(reduce(error))
 
 
 def _reduced(error: Any) -> Any:
     """Make all digits of a text the same digit."""
-    return None if error is None else error.encode().translate(ZEROES)
-
-
-def _decisive(value: Json) -> bool:
-    """Say whether a value is a text that decides: the reader does not look any further."""
-    return isinstance(value, str) and bool(value)
+    return error if error is _NO_FIELD else error.encode().translate(ZEROES)
 
 
 def parse(messages: Sequence[bytes]) -> list[Any]:

@@ -12,7 +12,10 @@ import yaml
 from prefect import Flow, serve
 from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import load_flow_from_entrypoint
+from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
+
+from dlq.settings import load_settings
 
 MANIFEST = "prefect.yaml"
 
@@ -47,9 +50,15 @@ def module_path(entrypoint: str) -> str:
     return ".".join((*Path(file).with_suffix("").parts, function))
 
 
+def schedules(said: dict[str, Any], timezone: str) -> list[Schedule]:
+    """Give the cron schedules of a deployment; their hours are those of the time zone of the settings."""
+    return [Cron(schedule["cron"], timezone=timezone) for schedule in said.get("schedules", [])]
+
+
 def runner_deployments() -> list[RunnerDeployment]:
     """Load each flow, with no placeholder for one that cannot be imported, and make its deployment."""
     found = []
+    timezone = load_settings().timezone
     for said in manifest():
         flow: Flow[..., Any] = load_flow_from_entrypoint(module_path(said["entrypoint"]), use_placeholder_flow=False)
         found.append(
@@ -58,6 +67,7 @@ def runner_deployments() -> list[RunnerDeployment]:
                 said["name"],
                 description=said["description"],
                 tags=said["tags"],
+                schedules=schedules(said, timezone),
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
         )

@@ -18,9 +18,9 @@ from dlq.frames import CoursePoint
 
 _SIZE = (9.0, 3.2)  # inches
 _LONGEST_LABEL = 70
-_SERIES = ("#2f7de1", "#e0812d", "#2aa876", "#c94f7c", "#8a63d2", "#b8a11c", "#7d8794")
-_LIGHT = {"ink": "#4a5565", "line": "#d9dee5"}
-_DARK = {"ink": "#aab5c3", "line": "#323b47"}
+SERIES = ("#2f7de1", "#e0812d", "#2aa876", "#c94f7c", "#8a63d2", "#b8a11c", "#7d8794")
+LIGHT = {"ink": "#4a5565", "line": "#d9dee5"}
+DARK = {"ink": "#aab5c3", "line": "#323b47"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,22 @@ def failure_plot(failures: pd.DataFrame, zone: tzinfo) -> Plot | None:
 
 def depth_picture(course: Sequence[CoursePoint], zone: tzinfo) -> bytes | None:
     """Draw the depth plot as a PNG on white, for channels that show pictures."""
-    return render(_depth(course), zone, _LIGHT, "png") if course else None
+    return render(_depth(course), zone, LIGHT, "png") if course else None
 
 
 def failure_picture(failures: pd.DataFrame, zone: tzinfo) -> bytes | None:
     """Draw the failure plot as a PNG on white."""
-    return None if failures.empty else render(_failures(failures), zone, _LIGHT, "png")
+    return None if failures.empty else render(_failures(failures), zone, LIGHT, "png")
 
 
 def _depth(course: Sequence[CoursePoint]) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         at = [point.at for point in course]
         depth = [point.depth for point in course]
-        axes.step(at, depth, where="post", color=_SERIES[0], linewidth=1.8, label="messages in the DLQ")
-        axes.fill_between(at, depth, step="post", color=_SERIES[0], alpha=0.15, linewidth=0)
+        axes.step(at, depth, where="post", color=SERIES[0], linewidth=1.8, label="messages in the DLQ")
+        axes.fill_between(at, depth, step="post", color=SERIES[0], alpha=0.15, linewidth=0)
         moved = [point.moved for point in course]
-        axes.step(at, moved, where="post", color=_SERIES[2], linewidth=1.8, label="taken by this run")
+        axes.step(at, moved, where="post", color=SERIES[2], linewidth=1.8, label="taken by this run")
 
     return draw
 
@@ -67,7 +67,7 @@ def _failures(failures: pd.DataFrame) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         width = failures.index[1] - failures.index[0] if len(failures) > 1 else pd.Timedelta(minutes=1)
         base = pd.Series(0, index=failures.index)
-        for color, (name, counts) in zip(_SERIES, failures.items(), strict=False):
+        for color, (name, counts) in zip(SERIES, failures.items(), strict=False):
             label = str(name).replace("$", r"\$")  # else matplotlib reads what is between two as a formula
             short = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
             axes.bar(failures.index, counts, width, bottom=base, align="edge", color=color, label=short)
@@ -77,7 +77,7 @@ def _failures(failures: pd.DataFrame) -> Callable[[Any], None]:
 
 
 def _both(draw: Callable[[Any], None], zone: tzinfo) -> Plot:
-    return Plot(*(_svg(draw, zone, colors) for colors in (_LIGHT, _DARK)))
+    return Plot(*(_svg(draw, zone, colors) for colors in (LIGHT, DARK)))
 
 
 def _svg(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str]) -> str:
@@ -88,7 +88,7 @@ def _svg(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str]) -> s
 
 def render(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str], form: str) -> bytes:
     """Draw one image; a Figure of its own needs neither pyplot nor a display."""
-    with _style(colors):
+    with style(colors):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
@@ -111,9 +111,10 @@ def render(draw: Callable[[Any], None], zone: tzinfo, colors: dict[str, str], fo
 
 
 @contextmanager
-def _style(colors: dict[str, str]) -> Iterator[None]:
+def style(colors: dict[str, str]) -> Iterator[None]:
+    """Draw with these colors for text and lines; the ground is left transparent."""
     ink, line = colors["ink"], colors["line"]
-    style: Any = {
+    said: Any = {
         "axes.edgecolor": line,
         "axes.labelcolor": ink,
         "font.size": 9,
@@ -124,5 +125,5 @@ def _style(colors: dict[str, str]) -> Iterator[None]:
         "ytick.color": ink,
         "ytick.major.size": 0,
     }
-    with mpl.rc_context(style):
+    with mpl.rc_context(said):
         yield

@@ -7,6 +7,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import MissingContextError
 
 from dlq.run import run_id_of
+from flows.forms import ALL
 
 NOBODY = "prefect"
 
@@ -42,3 +43,11 @@ def run_name() -> str:
     """Name a flow run `{queue}-{date}`, such as `webhooks-2026-11-24-1532`."""
     run = current_run()
     return f"{run.parameters.get('queue', 'queue')}-{asked_at():%Y-%m-%d-%H%M}"
+
+
+def report_name() -> str:
+    """Name the run of a report `{report}-{date}`, such as `depth-report-2026-11-24`; a single queue stands in it."""
+    context, run = FlowRunContext.get(), current_run()
+    report = context.flow.name if context and context.flow else "report"
+    queue = run.parameters.get("queue", ALL)
+    return "-".join(filter(None, (report, queue if queue != ALL else "", f"{asked_at():%Y-%m-%d}")))

@@ -33,6 +33,7 @@ RunId = Annotated[
 ]
 Reason = Annotated[str, described("Reason", "Why. Kept in the ledger, shown in the report.", max_length=1_000)]
 DryRun = Annotated[bool, described("Dry run", "On: only count and show what would be done. Nothing is moved.")]
+Tell = Annotated[bool, described("Tell people", "On: one message through the channels that are set up.")]
 Grace = Annotated[
     int,
     described(

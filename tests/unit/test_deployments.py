@@ -14,8 +14,9 @@ from deployments.serve import manifest, module_path, project_folder
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 DEPLOYMENTS = manifest()
-NAMES = [said["name"] for said in DEPLOYMENTS]
+NAMES = [f"{Path(said['entrypoint']).stem.replace('_', '-')}/{said['name']}" for said in DEPLOYMENTS]
 FACES = ["assess", "drain", "quarantine", "verify", "rollback", "incident"]
+REPORTS = ["depth-report/nightly"]
 
 
 def load(said: dict[str, Any]) -> Flow[..., Any]:
@@ -25,7 +26,7 @@ def load(said: dict[str, Any]) -> Flow[..., Any]:
 
 def test_every_chapter_has_a_deployment() -> None:
     """The names that people and other programs call are deployed."""
-    assert sorted(NAMES) == sorted(FACES)
+    assert sorted(NAMES) == sorted([f"{name}/{name}" for name in FACES] + REPORTS)
 
 
 def test_the_manifest_names_no_absolute_path() -> None:
@@ -36,8 +37,8 @@ def test_the_manifest_names_no_absolute_path() -> None:
 
 @pytest.mark.parametrize("said", DEPLOYMENTS, ids=NAMES)
 def test_the_entrypoint_loads(said: dict[str, Any]) -> None:
-    """The file is there, imports what it needs and holds the flow of the deployment's name."""
-    assert load(said).name == said["name"]
+    """The file is there, imports what it needs and holds the flow that people call by this name."""
+    assert f"{load(said).name}/{said['name']}" in NAMES
 
 
 @pytest.mark.parametrize("said", DEPLOYMENTS, ids=NAMES)
@@ -47,7 +48,7 @@ def test_every_parameter_says_what_it_is(said: dict[str, Any]) -> None:
     for name, field in schema["properties"].items():
         assert field["title"] != name, f"{name} has no title of its own"
         assert field["description"]
-    assert "queue" in schema["required"]
+    assert "queue" in schema["required"] or schema["properties"]["queue"]["default"] == "all"
 
 
 def test_the_runbook_is_the_default_pace_of_a_drain() -> None:

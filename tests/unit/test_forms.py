@@ -9,6 +9,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
 from flows.assess import assess
+from flows.depth_report import depth_report
 from flows.drain import drain
 from flows.incident import incident
 from flows.quarantine import quarantine
@@ -16,7 +17,7 @@ from flows.rollback import rollback
 from flows.verify import verify
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-FLOWS = [assess, drain, incident, quarantine, rollback, verify]
+FLOWS = [assess, depth_report, drain, incident, quarantine, rollback, verify]
 CHOICES = ("queue", "pace")
 
 
@@ -40,7 +41,7 @@ def test_the_form_offers_the_configured_queues(flow: Any) -> None:
     """A person picks the queue from a list; where a flow only looks, `all` is in it."""
     names = schema(flow)["properties"]["queue"]["enum"]
     assert [name for name in names if name != "all"] == ["orders", "mails"]
-    assert ("all" in names) is (flow is assess)
+    assert ("all" in names) is (flow in {assess, depth_report})
 
 
 def test_settings_that_cannot_be_read_leave_a_text_field(settings: Path) -> None:

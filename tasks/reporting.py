@@ -1,0 +1,90 @@
+"""Steps of the nightly and the weekly report: look at a queue, publish what was seen, tell people once.
+
+pandas and matplotlib take a second or two to import, so the modules that need them are imported inside the steps.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from dlq.metrics import Metrics
+from dlq.notices import Notice
+from dlq.opening import open_notebook, open_queue
+from dlq.settings import load_settings
+from tasks.retries import step
+from tasks.telling import tell_people
+
+if TYPE_CHECKING:
+    from dlq.reports.nightly import Night
+
+_TOLD = "reports told"
+# The UI's table shows five columns or so without scrolling: the long text goes last.
+_SIGNATURE_COLUMNS = ["arrived", "day before", "week's median", "trend", "in the DLQ", "key", "signature"]
+
+
+@step("look-at-the-day", "the day of {queue}")
+def look_at_the_day(queue: str) -> "Night":
+    """Look at a queue and at its last day, and keep the day for later comparisons."""
+    from dlq.reports.nightly import look  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    metrics = Metrics.of(settings)
+    try:
+        with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
+            night = look(broker, config, notebook, metrics, settings.zone)
+    finally:
+        metrics.close()
+    get_run_logger().info("%s: %d in the DLQ, %s", queue, night.depth, "; ".join(night.over) or "no threshold")
+    return night
+
+
+@step("publish-depth-report", "publish the depth report")
+def publish_depth_report(nights: "list[Night]") -> tuple[list[dict[str, Any]], Notice]:
+    """Publish tables, page and picture of the nightly report; give the counts and what people are told."""
+    from dlq.frames import rows  # noqa: PLC0415 - see the module's docstring
+    from dlq.reports import nightly_frames, nightly_picture, nightly_words  # noqa: PLC0415
+
+    settings = load_settings()
+    picture, dark = (nightly_picture.picture(nights, settings.zone, dark=dark) for dark in (False, True))
+    title = nightly_words.title(nights, settings.zone)
+    create_table_artifact(table=rows(nightly_frames.queue_frame(nights)), key="depth-report", description=title)
+    create_table_artifact(
+        table=[
+            {"queue": night.queue, **row}
+            for night in nights
+            for row in rows(nightly_frames.signature_frame(night)[_SIGNATURE_COLUMNS])
+        ],
+        key="depth-report-signatures",
+        description="What came, by signature, against the day before and the median of the week",
+    )
+    create_markdown_artifact(
+        markdown=nightly_words.markdown(nights, settings.zone, picture), key="depth-report-page", description=title
+    )
+    day = max(night.at for night in nights).astimezone(settings.zone)
+    settings.reports_folder.mkdir(parents=True, exist_ok=True)
+    for name, drawn in ((f"depth-{day:%Y-%m-%d}.png", picture), (f"depth-{day:%Y-%m-%d}-dark.png", dark)):
+        (settings.reports_folder / name).write_bytes(drawn)
+    worst = nightly_words.worst(nights)
+    notice = Notice(
+        "depth-report",
+        worst.queue if len(nights) == 1 else "all queues",
+        title,
+        nightly_words.text(nights),
+        severity=worst.severity,
+        level=worst.level.number if worst.level else None,
+        plot=picture,
+    )
+    return nightly_words.summary(nights), notice
+
+
+@step("tell-report", "tell people")
+def tell_report(queue: str, run: str, notice: Notice) -> None:
+    """Tell the report of a flow run, and not again when the run is retried; `queue` is whose notebook remembers it."""
+    with open_notebook(load_settings(), queue) as notebook:
+        if run in notebook.notes(_TOLD):
+            get_run_logger().info("this report was told before")
+            return
+        tell_people(queue, notice)
+        notebook.erase(_TOLD)  # one report at a time: only the newest can be retried
+        notebook.note(_TOLD, {run: notice.title})

@@ -166,6 +166,19 @@ class EmbeddedServerError(DlqError):
     advice = "Install redis-server, or set DLQ_REDIS_URL to a server that runs."
 
 
+class PrefectUnreachableError(DlqError):
+    """The Prefect server does not answer."""
+
+    advice = "Start it, or look at PREFECT_API_URL; nothing is lost, Alertmanager sends its alerts again."
+
+
+class RunRefusedError(DlqError):
+    """Prefect refused to create the run."""
+
+    exit_status = 2
+    advice = "Correct the parameters of the alert's rule in dlq.toml."
+
+
 class RunStateError(DlqError):
     """The run is not in a state in which this can be done."""
 

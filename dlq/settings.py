@@ -28,6 +28,7 @@ from dlq.errors import ConfigError, UnknownQueueError
 from dlq.policy_table import Policy
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
 from dlq.redaction import redact
+from dlq.setting_alerts import Receiving
 from dlq.setting_systems import Systems
 from dlq.setting_types import SecretWords, WebAddress, Words
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FieldConfig", "QueueConfig", "Settings", "Thresholds", "load_settings"]
 
 
-class Settings(Systems):
+class Settings(Systems, Receiving):
     """What the program was told; passwords stay inside SecretStr."""
 
     model_config = SettingsConfigDict(
@@ -58,11 +59,6 @@ class Settings(Systems):
     # Everything on one machine: see dlq/up.
     ui_port: int = Field(default=4200, ge=1, le=65_535, description="Port of the Prefect server that `dlq up` starts")
     redis_port: int = Field(default=6399, ge=1, le=65_535, description="Port of the Redis that `dlq up` starts")
-
-    # The webhook receiver: see deployments/receiver.
-    receiver_host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on")
-    receiver_port: int = Field(default=4201, ge=1, le=65_535, description="Port that the receiver listens on")
-    receiver_token: SecretStr | None = Field(default=None, description="Bearer token that alerts must bring")
 
     # Telling people: see dlq/notices.
     slack_token: SecretStr | None = Field(default=None, description="Bot token (xoxb-…) of the Slack app")
@@ -124,6 +120,14 @@ class Settings(Systems):
             other = owners.setdefault(queue.dlq, queue.name)
             if other != queue.name:
                 raise ValueError(f"the queues {other} and {queue.name} have the same dlq key {queue.dlq}")
+        return self
+
+    @model_validator(mode="after")
+    def _alerts_on_queues(self) -> Self:
+        for name, rule in self.alerts.items():
+            if rule.queue is not None and rule.queue not in self.queues:
+                known = ", ".join(self.queues)
+                raise ValueError(f"alerts.{name}.queue: there is no queue {rule.queue}; known: {known}")
         return self
 
     @property

@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 
 from deployments.receiver import answers
 from deployments.receiver.body import BodyLimit
+from deployments.receiver.counters import Counters
 from deployments.receiver.exporter import keep_samples
 from deployments.receiver.notebooks import Notebooks
 from deployments.receiver.routes import ROUTERS
@@ -26,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         async with get_client() as client:
-            app.state.receiver = Receiver(settings, Prefect(client), Notebooks(settings))
+            app.state.receiver = Receiver(settings, Prefect(client), Notebooks(settings), Counters.of(settings.queues))
             sampling = asyncio.create_task(keep_samples(settings))
             try:
                 yield

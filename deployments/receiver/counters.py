@@ -1,6 +1,8 @@
 """What the receiver counts of its own work, for `GET /metrics`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -39,3 +41,12 @@ class Counters:
         }
         for name, metric in made.items():
             object.__setattr__(self, name, metric)
+
+    @classmethod
+    def of(cls, queues: Iterable[str]) -> Self:
+        """Make the counters of these queues at 0: `increase()` does not see a counter that begins at 1."""
+        counters = cls()
+        for queue in queues:
+            counters.runs.labels(queue)
+            counters.capped.labels(queue)
+        return counters

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.baseline import connect
+from benchmarks.cluster import in_cluster
 from benchmarks.measures import MEASURES, Bench, holds
 from benchmarks.rows import Row, put_into_page, save, table
 from benchmarks.watch import Watch
 from dlq.embedded import EmbeddedRedis
 
+_ALL = {**MEASURES, "cluster": in_cluster}
 _SMALL, _LARGE = 100_000, 1_000_000
 _ROOT = Path(__file__).resolve().parent.parent
 _PAGE = _ROOT / "docs" / "benchmarks.md"
@@ -22,11 +24,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, print the table and write the files; a partial run leaves the full run's files alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="ten times fewer messages, each measured once")
-    parser.add_argument("--only", choices=MEASURES, help="one measurement")
+    parser.add_argument("--only", choices=_ALL, help="one measurement")
     parser.add_argument("--out", type=Path, help="the JSON file [default: build/bench.json]")
     asked = parser.parse_args(arguments)
     partial = asked.quick or asked.only
-    rows, server = run(list(MEASURES) if asked.only is None else [asked.only], quick=asked.quick)
+    rows, server = run(list(_ALL) if asked.only is None else [asked.only], quick=asked.quick)
     print(table(rows))
     save(rows, asked.out or _ROOT / "build" / ("bench-partial.json" if partial else "bench.json"))
     if not partial and asked.out is None:
@@ -42,7 +44,7 @@ def run(names: list[str], *, quick: bool) -> tuple[list[Row], str]:
             rows: list[Row] = []
             for name in names:
                 print(f"measuring: {name}", file=sys.stderr, flush=True)
-                found = MEASURES[name](bench)
+                found = _ALL[name](bench)
                 print(table(found), file=sys.stderr, flush=True)
                 rows += found
             if bench.ours:

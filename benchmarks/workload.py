@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
+    from redis.cluster import RedisCluster
 
 SIZE = 500  # bytes of each message
 CHOSEN = "webhook"  # the type of every fourth message
@@ -45,7 +46,7 @@ def messages(count: int, seed: int = 1) -> Iterator[bytes]:
     return (message(number, rng) for number in range(count))
 
 
-def fill(client: redis.Redis, key: str, count: int, seed: int = 1) -> None:
+def fill(client: redis.Redis | RedisCluster, key: str, count: int, seed: int = 1) -> None:
     """Push dead letters to the list at `key`, oldest first; keeps no more than one call's worth in memory."""
     client.unlink(key)
     chunk: list[bytes] = []

@@ -12,6 +12,7 @@ import redis
 from dlq.brokers.base import Place
 from dlq.drive import drive
 from dlq.embedded import EmbeddedRedis, free_port
+from dlq.embedded_cluster import until
 from dlq.errors import BrokerUnreachableError, ConfigError
 from dlq.ledger import RunRecord
 from dlq.opening import open_queue
@@ -20,7 +21,6 @@ from dlq.run import Kind, Request, Run, start
 from dlq.settings import load_settings
 from dlq.sift import Wave
 from tests.certificates import make_certificates
-from tests.clusters import until
 from tests.integration.conformance import CONFIG, letter
 from tests.servers import find_redis_server, missing, new_server
 

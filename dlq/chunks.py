@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
     from dlq.brokers.base import DeadLetterQueue, Pending, Place
 
-MAX_MESSAGES = 1000
-MAX_BYTES = 512 * 1024  # one call moves no more than this, so that none holds the broker for 5 ms
+MAX_MESSAGES = 500  # a commit of so many takes Redis 1 ms: a time slice of the kernel's may come on top, within 5 ms
+MAX_BYTES = 512 * 1024  # one call moves no more than this, for the same reason
 _PROBES = 6  # each is a walk from the nearer end of the list
+_DEEP = 20_000  # from here on the walks are long, and there are fewer
+_DEEP_PROBES = 2
 
 
 @dataclass(slots=True)
@@ -43,8 +45,9 @@ class ChunkSize:
 
     def probe(self, skip: int) -> None:
         """Measure a few messages beyond `skip`, to be used by the next `count`."""
-        step = MAX_MESSAGES // _PROBES
-        self._probe = self.queue.lengths(self.place, [skip + step * i for i in range(1, _PROBES + 1)])
+        probes = _PROBES if skip < _DEEP else _DEEP_PROBES
+        step = MAX_MESSAGES // probes
+        self._probe = self.queue.lengths(self.place, [skip + step * i for i in range(1, probes + 1)])
 
     def saw(self, chunk: Sequence[bytes]) -> None:
         """Learn from a chunk that was read."""

@@ -44,6 +44,7 @@ class FieldConfig(BaseModel):
     attempts: PathText | None = None
     failed_at: PathText | None = None
     id: PathText | None = None
+    customer: PathText | None = Field(default=None, description="Whose message it is; there is no usual name for it")
     volatile: tuple[PathText, ...] = Field(
         default=(), description="Further paths that change when a message fails again"
     )

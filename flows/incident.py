@@ -19,6 +19,7 @@ from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.alerts import note_alert
+from tasks.customers import find_customers
 from tasks.job import Change, Job, Pick, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
@@ -71,6 +72,7 @@ def incident(
     if alert:
         note_alert(queue, job.run_id, alert)
     before = assess_queue(queue)
+    find_customers(queue, job.run_id)
     publish_assessment(before)
     tell_assessment(before, job.run_id)
     work_through(job)

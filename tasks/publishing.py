@@ -10,19 +10,21 @@ from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from dlq.assess import Assessment
+from dlq.opening import open_notebook
 from dlq.preview import Preview
 from dlq.rollback import Undone
 from dlq.settings import load_settings
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.report import Story
+    from dlq.story import Story
 
 
 @step("publish-assessment")
 def publish_assessment(found: Assessment) -> dict[str, Any]:
     """Publish the signature table and a summary of an assessment; give the summary."""
-    from dlq import frames, report  # noqa: PLC0415 - see the module's docstring
+    from dlq import frames  # noqa: PLC0415 - see the module's docstring
+    from dlq.incident_report import assessment_markdown, assessment_summary  # noqa: PLC0415
 
     create_table_artifact(
         table=frames.rows(frames.signature_frame(found)),
@@ -30,11 +32,11 @@ def publish_assessment(found: Assessment) -> dict[str, Any]:
         description=f"What lies in the DLQ of {found.queue}, by signature",
     )
     create_markdown_artifact(
-        markdown=report.assessment_markdown(found, load_settings().zone),
+        markdown=assessment_markdown(found, load_settings().zone),
         key=_key("assessment", found.queue),
         description=f"Assessment of {found.queue}",
     )
-    return report.assessment_summary(found)
+    return assessment_summary(found)
 
 
 @step("publish-preview")
@@ -57,7 +59,8 @@ def publish_preview(seen: Preview) -> dict[str, Any]:
 @step("publish-outcome")
 def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
     """Publish the outcome of a run as a table and a timeline; give the summary."""
-    from dlq import frames, report  # noqa: PLC0415 - see the module's docstring
+    from dlq import frames  # noqa: PLC0415 - see the module's docstring
+    from dlq.incident_report import brief  # noqa: PLC0415
 
     queue = story.record.queue
     create_table_artifact(
@@ -66,7 +69,7 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
         description=story.outcome.conservation,
     )
     create_markdown_artifact(
-        markdown=report.markdown(story, None, load_settings().zone, report_path),
+        markdown=brief(story, load_settings().zone, report_path),
         key=_key("run", queue),
         description=f"Run {story.record.run_id}",
     )
@@ -93,11 +96,19 @@ def publish_undone(queue: str, undone: Undone) -> None:
 
 @step("write-report")
 def write_report(story: "Story", before: Assessment) -> str:
-    """Write the report file of an incident; give its path."""
-    from dlq import report  # noqa: PLC0415 - see the module's docstring
+    """Write the report of an incident, its page as a file and the same in markdown as an artifact; give the path."""
+    from dlq.incident_report import IncidentReport, markdown, write  # noqa: PLC0415 - see the module's docstring
 
     settings = load_settings()
-    path = str(report.write(story, before, settings.reports_folder, settings.zone))
+    queue = story.record.queue
+    with open_notebook(settings, queue) as notebook:
+        report = IncidentReport.of(notebook, settings.queue(queue), story, before, settings.zone)
+    path = str(write(report, settings.reports_folder))
+    create_markdown_artifact(
+        markdown=markdown(report, path),
+        key=_key("incident", queue),
+        description=f"Incident report of run {story.record.run_id}",
+    )
     get_run_logger().info("report: %s", path)
     return path
 

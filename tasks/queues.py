@@ -23,7 +23,7 @@ from tasks.job import Job
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.report import Story
+    from dlq.story import Story
 
 RUNNING = "running"
 
@@ -155,7 +155,7 @@ def preview_run(job: Job) -> Preview:
 @step("verify", "verify {run_id}")
 def verify_run(queue: str, run_id: str) -> "Story":
     """Look where the messages of a run are now, and tell it with the run's course."""
-    from dlq.report import Story  # noqa: PLC0415 - pandas and matplotlib take a second or two to import
+    from dlq.story import Story  # noqa: PLC0415 - pandas and matplotlib take a second or two to import
 
     with open_queue(load_settings(), queue) as (broker, config):
         story = Story.of(broker, config, run_id)

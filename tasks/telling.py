@@ -25,7 +25,7 @@ from dlq.settings import Settings, load_settings
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.report import Story
+    from dlq.story import Story
 
 
 @step("tell")

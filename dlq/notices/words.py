@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dlq.assess import Assessment
     from dlq.brokers.base import DeadLetterQueue
     from dlq.ledger import RunRecord
-    from dlq.report import Story
     from dlq.settings import QueueConfig
+    from dlq.story import Story
 
 _SIGNATURES = 8
 
@@ -65,7 +65,7 @@ def outcome_state(story: Story, config: QueueConfig) -> State:
         return State.FAILED
     if story.record.state != "done":
         return State.STOPPED
-    return State.RESOLVED if story.record.depth <= config.thresholds.depth_warn else State.PARTIAL
+    return State.RESOLVED if story.depth <= config.thresholds.depth_warn else State.PARTIAL
 
 
 def outcome_facts(story: Story, state: State) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def outcome_facts(story: Story, state: State) -> dict[str, Any]:
     counts = ("selected", "delivered", "bounced", "pending", "quarantined", "unexplained")
     return {
         "state": state,
-        "depth": story.record.depth,
+        "depth": story.depth,
         "verdicts": verdicts,
         **{name: getattr(outcome, name) for name in counts},
     }
@@ -92,7 +92,7 @@ def outcome_facts(story: Story, state: State) -> dict[str, Any]:
 def outcome_notice(story: Story, state: State, report: str = "", plot: bytes | None = None) -> Notice:
     """Tell how a run ended, in one summary."""
     record = story.record
-    lines = [story.outcome.conservation, f"{record.depth:,} messages are left in the DLQ"]
+    lines = [story.outcome.conservation, f"{story.depth:,} messages are left in the DLQ"]
     if record.started_at and record.ended_at:
         lines.append(f"it took {format_duration(record.ended_at - record.started_at)}")
     if note := record.facts.get("note"):

@@ -1,0 +1,35 @@
+"""The root cause as far as it is known: what the diagnosis found, with its evidence, or why there is nothing."""
+
+from dataclasses import dataclass
+
+from dlq.assess import Assessment
+
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A cause that may be the one, and what speaks for it."""
+
+    text: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Hypotheses, the likeliest first; without any, `unknown` says why."""
+
+    hypotheses: tuple[Hypothesis, ...] = ()
+    unknown: str = ""
+
+
+def main_failure(before: Assessment | None) -> str:
+    """Say which failure most messages had, when one stands out: a symptom, which is not a cause yet."""
+    if before is None or not before.signatures or not before.read:
+        return ""
+    first = before.signatures[0]
+    share = first.count / before.read
+    if share < _SHARE:
+        return ""
+    since = f", since {first.first_seen:%Y-%m-%d %H:%M} UTC" if first.first_seen else ""
+    return f"{100 * share:.0f} % of the messages failed with {first.signature}{since}"

@@ -50,6 +50,19 @@ class DigestSet:
         self.left -= int(got.sum())
         return got
 
+    def surplus(self, chunks: Iterable[bytes]) -> bytes:
+        """Give the digests that come more often in `chunks` than are left here, but not those that nobody has here."""
+        values, own = np.unique(self._values[~self._taken], return_counts=True)
+        if not len(values):
+            return b""
+        seen = np.zeros(len(values), dtype="i8")
+        for chunk in chunks:
+            others = np.frombuffer(chunk, dtype="<u8")
+            places = np.minimum(np.searchsorted(values, others), len(values) - 1)
+            np.add.at(seen, places[values[places] == others], 1)
+        more: bytes = values[seen > own].tobytes()
+        return more
+
     def put_back(self, digests: bytes) -> None:
         """Put digests in again that were taken out."""
         for digest in np.frombuffer(digests, dtype="<u8"):

@@ -1,7 +1,8 @@
 """Take a run back: withdraw what it put somewhere and nobody has taken yet, and put it back into the DLQ.
 
-A rollback is a run of its own with up to four passes: over the live queue, over the quarantine, over the originals
-of dropped messages, and one that turns the DLQ so that what came back stands at the consumer's end, in its old order.
+A rollback is a run of its own with up to five passes: over the live queue, once more where a producer's messages have
+the very bytes of ours, over the quarantine, over the originals of dropped messages, and one that turns the DLQ so that
+what came back stands at the consumer's end, in its old order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -19,16 +20,18 @@ from dlq.ledger import ENTRY_COLUMNS, ORIGINAL, entry_prefix, fingerprint
 from dlq.multiset import DigestSet
 from dlq.run import Kind, find_run, new_run_id
 from dlq.sift import Sift, Verdict
+from dlq.verify import newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dlq.brokers.base import DeadLetterQueue
     from dlq.ledger import RunRecord
     from dlq.settings import QueueConfig
 
-_LIVE, _QUARANTINE, _DROPPED, _TURN = range(4)
+_LIVE, _TWINS, _QUARANTINE, _DROPPED, _TURN = range(5)
 _ROW = np.dtype(ENTRY_COLUMNS)
+_DIGEST = 8  # bytes of a fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,13 @@ class Undone:
     """Redriven once more by a later run, and so no longer this run's to withdraw: roll that run back first."""
 
 
+class Neighbours(NamedTuple):
+    """Fingerprints of what was pushed just before and just after a message, by the same commit."""
+
+    older: set[bytes]
+    newer: set[bytes]
+
+
 @dataclass(slots=True)
 class Withdraw:
     """Takes what the run's ledger says that it put here, each as often as it did; leaves all else."""
@@ -52,11 +62,13 @@ class Withdraw:
     outstanding: DigestSet
     originals: dict[bytes, list[tuple[bytes, bytes]]] = field(default_factory=dict)
     """By fingerprint of an edited message: (place, bytes) of each original that became it."""
+    twins: Mapping[bytes, Neighbours] = field(default_factory=dict)
+    """By fingerprint of a message that somebody else pushed too: left where it is, unless it stands beside ours."""
 
     def __call__(self, messages: list[bytes]) -> Verdict:
         """Decide on a chunk of the live queue or the quarantine."""
         prints = [fingerprint(message) for message in messages]
-        ours = self.outstanding.take(b"".join(prints))
+        ours = self._ours(prints)
         if not ours.any():
             return Verdict(KEEP, [], [], [])
         actions, entries, edited, taken = bytearray(), [], [], []
@@ -73,6 +85,23 @@ class Withdraw:
             if original is not None:
                 edited.append(original)
         return Verdict(bytes(actions), entries, edited, [], taken=tuple(taken))
+
+    def _ours(self, prints: list[bytes]) -> np.ndarray:
+        """Say of each message whether to take it, and count it off."""
+        if not self.twins or self.twins.keys().isdisjoint(prints):
+            return self.outstanding.take(b"".join(prints))
+        here = [place for place, digest in enumerate(prints) if self._in_place(prints, place, digest)]
+        ours = np.zeros(len(prints), dtype=bool)
+        ours[here] = self.outstanding.take(b"".join([prints[place] for place in here]))
+        return ours
+
+    def _in_place(self, prints: list[bytes], place: int, digest: bytes) -> bool:
+        neighbours = self.twins.get(digest)
+        if neighbours is None:
+            return True
+        older = prints[place - 1] if place else None
+        newer = prints[place + 1] if place + 1 < len(prints) else None
+        return older in neighbours.older or newer in neighbours.newer
 
     def take_back(self, verdict: Verdict) -> None:
         """Count what was not withdrawn as outstanding again."""
@@ -133,10 +162,17 @@ def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict
 def _withdraw(
     queue: DeadLetterQueue, hold: Hold, undone: RunRecord, fields: dict[str, str], again: list[bytes]
 ) -> None:
-    """Sift the live queue, then the quarantine, for what the run put there."""
-    for step, place, actions in ((_LIVE, Place.LIVE, b"me"), (_QUARANTINE, Place.QUARANTINE, b"q")):
+    """Sift the live queue, then the quarantine, for what the run put there.
+
+    In the live queue may be messages that have the very bytes of ours. Those are left at first, unless they stand
+    beside one that was pushed with them; a second pass then takes as many of them as are still ours.
+    """
+    passes = ((_LIVE, Place.LIVE, b"me"), (_TWINS, Place.LIVE, b"me"), (_QUARANTINE, Place.QUARANTINE, b"q"))
+    for step, place, actions in passes:
         route = Route(place, Place.DLQ, undone.run_id)
         concerned = undone.redriven if place is Place.LIVE else undone.quarantined
+        if step == _TWINS and not find_run(queue, hold.run_id).facts.get("twins"):
+            concerned = 0
         record = queue.begin(hold, route, step, fields if step == _LIVE else {}, -1 if concerned else 0)
         if record.step > step or not record.remaining:
             continue
@@ -146,8 +182,28 @@ def _withdraw(
                 outstanding.take(chunk)
         outstanding.take(b"".join(again))
         originals = _originals(queue, undone, hold.run_id) if place is Place.LIVE and undone.edited else {}
-        sift = Sift(queue, hold, route, record, Withdraw(outstanding, originals))
-        sift.wave(step)
+        twins = _twins(queue, undone, outstanding) if step == _LIVE else {}
+        if twins:
+            queue.annotate(hold.run_id, {"twins": str(len(twins))})
+        Sift(queue, hold, route, record, Withdraw(outstanding, originals, twins)).wave(step)
+
+
+def _twins(queue: DeadLetterQueue, undone: RunRecord, outstanding: DigestSet) -> dict[bytes, Neighbours]:
+    """Find what lies in the live queue more often than we put it there, and what we pushed beside it."""
+    seen = newest_first(queue, Place.LIVE, [(0, queue.depth(Place.LIVE))])
+    more = outstanding.surplus(b"".join(map(fingerprint, chunk)) for chunk in seen)
+    if not more:
+        return {}
+    wanted = np.frombuffer(more, dtype="<u8")
+    twins = {digest.tobytes(): Neighbours(set(), set()) for digest in wanted}
+    for pushed in _fingerprints(queue, undone.run_id, b"me"):
+        for at in (np.flatnonzero(np.isin(np.frombuffer(pushed, dtype="<u8"), wanted)) * _DIGEST).tolist():
+            neighbours = twins[pushed[at : at + _DIGEST]]
+            if at:
+                neighbours.older.add(pushed[at - _DIGEST : at])
+            if at + _DIGEST < len(pushed):
+                neighbours.newer.add(pushed[at + _DIGEST : at + 2 * _DIGEST])
+    return twins
 
 
 def _put_dropped_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord) -> None:

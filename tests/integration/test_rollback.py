@@ -62,7 +62,32 @@ def test_identical_twins_each_go_back_as_often_as_they_were_moved(desk: Desk) ->
     desk.put(letter(901), TWIN, place=Place.LIVE)
     assert desk.undo().withdrawn == 63
     assert desk.show().count(TWIN) == 3
-    assert sorted(desk.show(Place.LIVE)) == sorted([TWIN, letter(900), letter(901), TWIN])
+    assert desk.show(Place.LIVE) == [TWIN, letter(900), letter(901), TWIN]
+
+
+def test_of_twins_ours_goes_back_whichever_is_older(desk: Desk) -> None:
+    """A producer's older and newer twins of our first, a middle and our last message keep their places."""
+    some = [LETTERS[0], LETTERS[30], LETTERS[59]]
+    for message in some:
+        desk.put(message, letter(900), place=Place.LIVE)
+    desk.run(wave=20)
+    for message in some:
+        desk.put(letter(901), message, place=Place.LIVE)
+    before = [message for message in desk.show(Place.LIVE) if message not in LETTERS or message in some]
+    undone = desk.undo()
+    assert (undone.withdrawn, undone.out_of_reach) == (60, 0)
+    assert desk.show() == LETTERS
+    assert desk.show(Place.LIVE) == [*before[:6], *before[9:]]
+
+
+def test_a_twin_whose_neighbours_are_gone_goes_back_all_the_same(desk: Desk) -> None:
+    """A batch of one message has none: as many go back as are ours, and no more."""
+    desk.put(*LETTERS[:3], place=Place.LIVE)
+    desk.run(wave=1, limit=3)
+    assert desk.undo().withdrawn == 3
+    assert sorted(desk.show()) == sorted(LETTERS)
+    assert sorted(desk.show(Place.LIVE)) == sorted(LETTERS[:3])
+    assert desk.outcome().unexplained == 0
 
 
 def test_producers_messages_keep_their_order(desk: Desk) -> None:

@@ -12,9 +12,10 @@ from slack_sdk import WebClient
 from dlq.errors import ChannelError
 from dlq.notices.incident import note_incident, read_incident
 from dlq.notices.questions import with_question
-from dlq.notices.slack_blocks import Block, incident_message, lines_message, notice_message
+from dlq.notices.slack_blocks import SECTION, Block, incident_message, lines_message, notice_message
 from dlq.notices.slack_client import call, clients
 from dlq.notices.slack_message import IncidentMessage, Place
+from dlq.notices.slack_text import cut, escaped
 from dlq.timeline import Event, timeline
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class SlackChannel:
 
     def whisper(self, user: str, text: str) -> None:
         """Say something in the channel that only one user sees."""
-        call(self.once.chat_postEphemeral, channel=self.channel, user=user, text=text)
+        call(self.once.chat_postEphemeral, channel=self.channel, user=user, text=cut(escaped(text), SECTION))
 
     def _show(self, notebook: Notebook, run_id: str, queue: str) -> Place:
         text, blocks = incident_message(with_question(notebook, read_incident(notebook, run_id, queue)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dlq.brokers.base import EDIT, KEEP
+from dlq.brokers.base import EDIT, KEEP, QUARANTINE, REDRIVE
 from dlq.errors import EditError
 from dlq.ledger import entry_prefix, fingerprint, pack_signature
 from dlq.sift import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dlq.edits import Edit
     from dlq.fastlane import Entries
     from dlq.reading import Reading
@@ -21,14 +23,18 @@ if TYPE_CHECKING:
 class Choose:
     """Does one thing with every message that a selector takes, and keeps the rest.
 
-    Messages go through the fast lane, and most selectors can be answered for a whole signature at once. An envelope
-    is built only for a message whose content is asked about, or that is to be edited.
+    A drain also keeps the messages of signatures that it is told to skip, and puts poison (by identity) into the
+    quarantine; an edit is meant to cure, so edited messages are redriven all the same. Messages go through the fast
+    lane, and most selectors can be answered for a whole signature at once. An envelope is built only for a message
+    whose content is asked about, or that is to be edited.
     """
 
     action: bytes
     selector: Selector
     edit: Edit
     reading: Reading
+    poison: frozenset[bytes] = frozenset()
+    _skipped: set[str] = field(init=False, default_factory=set)
     _prefixes: dict[int, bytes] = field(init=False, default_factory=dict)
     _answers: dict[tuple[int, bool], bool | None] = field(init=False, default_factory=dict)
 
@@ -37,9 +43,10 @@ class Choose:
         if self.edit:
             return self._edited(messages)
         scan = self.reading.lane.entries(messages)
-        rows = self._rows(scan)
+        rows = self._rows(scan, self.action)
+        ill = self.action == REDRIVE and bool(self.poison) and not self.poison.isdisjoint(scan.identities)
         answers = {self._answer(*pair) for pair in set(zip(scan.codes, scan.corrupted, strict=True))}
-        if answers == {True}:
+        if answers == {True} and not ill:
             return Verdict(self.action, rows, [], scan.codes)
         if answers == {False}:
             return Verdict(KEEP, [], [], scan.codes)
@@ -48,7 +55,24 @@ class Choose:
             for raw, code, bad in zip(messages, scan.codes, scan.corrupted, strict=True)
         ]
         actions = b"".join([self.action if yes else KEEP for yes in chosen])
+        if ill:
+            actions, rows = self._put_aside(scan, actions, rows)
         return Verdict(actions, [row for row, yes in zip(rows, chosen, strict=True) if yes], [], scan.codes)
+
+    def skip(self, keys: Iterable[str]) -> None:
+        """Keep the messages of these signatures from now on."""
+        self._skipped |= set(keys)
+        self._answers.clear()
+
+    def _put_aside(self, scan: Entries, actions: bytes, rows: list[bytes]) -> tuple[bytes, list[bytes]]:
+        """Put the poison among what is to be redriven into the quarantine."""
+        ill = [
+            action == REDRIVE[0] and identity in self.poison
+            for action, identity in zip(actions, scan.identities, strict=True)
+        ]
+        aside = self._rows(scan, QUARANTINE)
+        mixed = [a if yes else b for a, b, yes in zip(aside, rows, ill, strict=True)]
+        return bytes(QUARANTINE[0] if yes else action for action, yes in zip(actions, ill, strict=True)), mixed
 
     def take_back(self, verdict: Verdict) -> None:
         """Do nothing: these decisions use nothing up."""
@@ -57,11 +81,11 @@ class Choose:
         """Return the signatures met since the last call."""
         return [(code, pack_signature(signature)) for code, signature in self.reading.book.drain_new()]
 
-    def _rows(self, scan: Entries) -> list[bytes]:
+    def _rows(self, scan: Entries, action: bytes) -> list[bytes]:
         """Pack the ledger entries of a chunk as if all of it were selected."""
-        prefixes = self._prefixes
+        prefixes = self._prefixes if action == self.action else {}
         for code in set(scan.codes) - prefixes.keys():
-            prefixes[code] = entry_prefix(self.action, code)
+            prefixes[code] = entry_prefix(action, code)
         columns = zip(scan.codes, scan.fingerprints, scan.identities, strict=True)
         return [prefixes[code] + digest + identity for code, digest, identity in columns]
 
@@ -69,7 +93,9 @@ class Choose:
         """Ask the selector once a signature; None: it depends on the message."""
         if (code, corrupted) not in self._answers:
             signature = self.reading.book.signature(code)
-            self._answers[code, corrupted] = self.selector.by_signature(signature, corrupted=corrupted)
+            skipped = bool(self._skipped) and self.reading.book.key(code) in self._skipped
+            answer = self.selector.by_signature(signature, corrupted=corrupted)
+            self._answers[code, corrupted] = False if skipped else answer
         return self._answers[code, corrupted]
 
     def _matches(self, raw: bytes, code: int) -> bool:
@@ -85,7 +111,8 @@ class Choose:
             code = reading.book.code(envelope)
             codes.append(code)
             action = KEEP
-            if self.selector.matches(envelope, reading.book.key(code)):
+            key = reading.book.key(code)
+            if key not in self._skipped and self.selector.matches(envelope, key):
                 try:
                     edited.append(self.edit.apply(envelope))
                     action = EDIT

@@ -1,28 +1,28 @@
-"""Drive a run to its end from one process: wave after wave at its pace, across lost connections."""
+"""Drive a run to its end from one process: wave after wave as its loop says, across lost connections."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from dlq.brokers.base import Place
+from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.errors import BrokerUnreachableError, DlqError
+from dlq.loop import Loop
+from dlq.windows import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlq.brokers.base import DeadLetterQueue
     from dlq.ledger import RunRecord
+    from dlq.notebook import Notebook
     from dlq.pace import Pace
     from dlq.run import Run
     from dlq.sift import Wave
-    from dlq.stop import StopRequest
 
 _SLICE = 5.0  # seconds between two renewals of the lock while nothing is moved
 _TRIES = 6
-
-
-def _never(_run_id: str) -> None:
-    """Nobody asks to stop."""
 
 
 def drive(
@@ -30,17 +30,19 @@ def drive(
     pace: Pace,
     sleep: Callable[[float], None],
     on_wave: Callable[[Run, Wave], None],
-    stop_asked: Callable[[str], StopRequest | None] = _never,
+    notebook: Notebook | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> RunRecord:
-    """Run waves until the pass ends, the pace says enough or somebody asks to stop; return the finished run.
+    """Run waves until the loop says that it is enough; return the finished run.
 
     `open_run` begins the run, and goes on with it when it is called again: after a lost connection, with what the
-    ledger has. `sleep` waits for seconds. `stop_asked` is asked before each wave, with the run's id.
+    ledger has. `sleep` waits for seconds, `clock` gives the time in epoch seconds. Without a notebook nobody else can
+    go on with what the loop remembers.
     """
-    failures = 0
+    failures, pages = 0, notebook or MemoryNotebook()
     while True:
         try:
-            return _through(open_run(), pace, sleep, on_wave, stop_asked)
+            return _through(Loop(open_run(), pages, pace, clock), sleep, on_wave)
         except BrokerUnreachableError:
             failures += 1
             if failures == _TRIES:
@@ -48,43 +50,25 @@ def drive(
             sleep(0.25 * 2**failures)
 
 
-def _through(
-    run: Run,
-    pace: Pace,
-    sleep: Callable[[float], None],
-    on_wave: Callable[[Run, Wave], None],
-    stop_asked: Callable[[str], StopRequest | None],
-) -> RunRecord:
+def _through(loop: Loop, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]) -> RunRecord:
     try:
-        return _waves(run, pace, sleep, on_wave, stop_asked)
+        return _waves(loop, sleep, on_wave)
     except BrokerUnreachableError:
         raise
     except (DlqError, KeyboardInterrupt) as exc:
-        run.abandon(str(exc) or "interrupted")
+        loop.run.abandon(str(exc) or "interrupted")
         raise
 
 
-def _waves(
-    run: Run,
-    pace: Pace,
-    sleep: Callable[[float], None],
-    on_wave: Callable[[Run, Wave], None],
-    stop_asked: Callable[[str], StopRequest | None],
-) -> RunRecord:
-    record = run.record
-    number = max(1, record.wave if record.wave_selected < pace.batch else record.wave + 1)
-    while pace.more(number - 1):
-        request = stop_asked(run.run_id)
-        if request is not None:
-            return run.finish(note=request.note)
-        wave = run.wave(number, pace.batch)
-        on_wave(run, wave)
-        if wave.ended:
-            break
-        number += 1
-        if pace.more(number - 1):
-            rest(pace.pause, run.renew, sleep)
-    return run.finish()
+def _waves(loop: Loop, sleep: Callable[[float], None], on_wave: Callable[[Run, Wave], None]) -> RunRecord:
+    while True:
+        step = loop.next()
+        if step.action is Action.WAVE:
+            on_wave(loop.run, loop.wave(step))
+        elif step.action is Action.WAIT:
+            rest(step.seconds, loop.run.renew, sleep)
+        else:
+            return loop.finish(step)
 
 
 def rest(seconds: float, renew: Callable[[], None], sleep: Callable[[float], None]) -> None:

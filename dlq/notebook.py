@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
@@ -36,6 +36,9 @@ class Notebook(Protocol):
 
     def notes(self, topic: str) -> dict[str, str]:
         """Read a page; an unknown one is empty."""
+
+    def pick(self, topic: str, fields: Sequence[str]) -> dict[str, str]:
+        """Read some fields of a page; those that are not there are left out."""
 
     def erase(self, topic: str, *fields: str) -> None:
         """Take fields off a page; the whole page when none is named."""

@@ -85,11 +85,13 @@ class Run:
     """A run that holds its queue. Call `wave` until it says `ended`, then `finish`; `renew` while waiting."""
 
     queue: DeadLetterQueue
+    config: QueueConfig
     hold: Hold
     request: Request
     sift: Sift
     tally: Counter[int]
     reading: Reading
+    decide: Choose
 
     @property
     def run_id(self) -> str:
@@ -116,6 +118,12 @@ class Run:
         if limit is not None and self.record.selected >= limit:
             return Wave(number, wave.scanned, wave.selected, wave.refused, ended=True)
         return wave
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the pass is at its end, or has selected as much as it may."""
+        limit = self.request.limit
+        return self.sift.remaining == 0 or (limit is not None and self.record.selected >= limit)
 
     def renew(self) -> None:
         """Keep the lock while nothing is being moved."""
@@ -182,7 +190,7 @@ def resume(
     record = find_run(queue, run_id)
     if record.kind == Kind.ROLLBACK:
         raise BadArgumentError(f"run {run_id} is a rollback: `dlq rollback {record.undoes}` goes on with it.")
-    if record.state in {"done", "rolled_back"}:
+    if record.state in {"done", "tripped", "rolled_back"}:
         raise RunStateError(f"run {run_id} is {record.state.replace('_', ' ')}; there is nothing to resume.")
     hold = queue.acquire(run_id, who, take_over=take_over)
     return _open(queue, config, Request.from_record(record), hold, watch)
@@ -228,4 +236,4 @@ def _open(
             watch(receipt, verdict)
 
     sift = Sift(queue, hold, route, record, decide, count)
-    return Run(queue, hold, request, sift, tally, reading)
+    return Run(queue, config, hold, request, sift, tally, reading, decide)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlq.bounces import stopped
 from dlq.brokers.base import Place
 from dlq.chunks import ChunkSize
-from dlq.ledger import ENTRY_COLUMNS, fingerprint
+from dlq.ledger import ENTRY_COLUMNS, fingerprint, unpack_signatures
 from dlq.multiset import DigestSet
 from dlq.run import find_run
+from dlq.signatures import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +35,14 @@ class SignatureOutcome:
     delivered: int
     bounced: int
     pending: int
+    stopped: bool = False
+    """The run stopped it: what was not redriven is in the DLQ still."""
 
     @property
     def verdict(self) -> str:
-        """One word for it: what most of them did, `partial` when they differ."""
+        """One word for it: what all of them did, `partial` when they differ, `stopped` when the run stopped it."""
+        if self.stopped:
+            return "stopped"
         kinds = [name for name in ("delivered", "bounced", "pending") if getattr(self, name)]
         return kinds[0] if len(kinds) == 1 else "partial"
 
@@ -59,6 +65,16 @@ class Outcome:
     exact: bool
     """False: a later run, or somebody else, took messages out of the DLQ: bounces were looked for in all of it."""
     signatures: tuple[SignatureOutcome, ...]
+    breaker: str = ""
+    """Why the whole run was stopped by its breaker; empty when it was not."""
+
+    @property
+    def verdict(self) -> str:
+        """One word for the run: stopped (by its breaker), partial, or what all signatures have in common."""
+        if self.breaker:
+            return "stopped"
+        verdicts = {seen.verdict for seen in self.signatures}
+        return verdicts.pop() if len(verdicts) == 1 else "partial" if verdicts else "done"
 
     @property
     def conservation(self) -> str:
@@ -77,7 +93,7 @@ def verify(queue: DeadLetterQueue, run_id: str, reading: Reading) -> Outcome:
     seen in both has bounced. Memory grows with what is pending or has arrived, not with the run.
     """
     record = find_run(queue, run_id)
-    pending = DigestSet(_fingerprints(queue)) if record.redriven else DigestSet(())
+    pending = DigestSet(fingerprints(queue)) if record.redriven else DigestSet(())
     arrivals, exact = _arrivals(queue, record)
     bounced = DigestSet(_identities(queue, arrivals, reading)) if record.redriven else DigestSet(())
     withdrawn = DigestSet(_withdrawn(queue, run_id))
@@ -87,8 +103,10 @@ def verify(queue: DeadLetterQueue, run_id: str, reading: Reading) -> Outcome:
         for code, outcome, count in _outcomes(batch, pending, bounced, withdrawn):
             totals[outcome] += count
             by_code.setdefault(code, Counter())[outcome] += count
+    halted = {seen.key for seen in stopped(record)}
+    keys = {code: Signature(*parts).key for code, parts in unpack_signatures(queue.signatures(run_id)).items()}
     signatures = tuple(
-        SignatureOutcome(code, seen["delivered"], seen["bounced"], seen["pending"])
+        SignatureOutcome(code, seen["delivered"], seen["bounced"], seen["pending"], keys.get(code) in halted)
         for code, seen in sorted(by_code.items())
         if seen["delivered"] + seen["bounced"] + seen["pending"]
     )
@@ -106,6 +124,7 @@ def verify(queue: DeadLetterQueue, run_id: str, reading: Reading) -> Outcome:
         arrived=sum(length for _, length in arrivals),
         exact=exact,
         signatures=signatures,
+        breaker=record.facts.get("breaker", ""),
     )
 
 
@@ -130,7 +149,7 @@ def _outcomes(
         yield code, name, count
 
 
-def _fingerprints(queue: DeadLetterQueue) -> Iterator[bytes]:
+def fingerprints(queue: DeadLetterQueue) -> Iterator[bytes]:
     """Fingerprint the live queue, from the producer's end: concurrent consumers cannot hide a message from this."""
     for chunk in newest_first(queue, Place.LIVE, [(0, queue.depth(Place.LIVE))]):
         yield b"".join(map(fingerprint, chunk))

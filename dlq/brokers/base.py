@@ -153,8 +153,8 @@ class DeadLetterQueue(Protocol):
     def run(self, run_id: str) -> RunRecord | None:
         """Look a run up."""
 
-    def batches(self, run_id: str) -> Iterator[LedgerBatch]:
-        """Stream the ledger of a run, in the order of its commits."""
+    def batches(self, run_id: str, after: int = 0) -> Iterator[LedgerBatch]:
+        """Stream the ledger of a run, in the order of its commits, from behind sequence number `after`."""
 
     def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
         """Fetch the kept originals of edited, dropped or quarantined messages."""

@@ -185,10 +185,11 @@ class MemoryQueue:
         run = self.store.runs.get(run_id)
         return RunRecord.from_fields(run_id, run.fields) if run else None
 
-    def batches(self, run_id: str) -> Iterator[LedgerBatch]:
-        """Stream the ledger of a run, in the order of its commits."""
+    def batches(self, run_id: str, after: int = 0) -> Iterator[LedgerBatch]:
+        """Stream the ledger of a run, in the order of its commits, from behind sequence number `after`."""
         for number, blob in sorted(self.store.runs[run_id].batches.items()):
-            yield LedgerBatch.unpack(number, blob)
+            if number > after:
+                yield LedgerBatch.unpack(number, blob)
 
     def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
         """Fetch the kept originals of edited, dropped or quarantined messages."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dlq.notebook import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class MemoryNotebook:
@@ -37,6 +37,11 @@ class MemoryNotebook:
     def notes(self, topic: str) -> dict[str, str]:
         """Read a page; an unknown one is empty."""
         return dict(self._pages[topic])
+
+    def pick(self, topic: str, fields: Sequence[str]) -> dict[str, str]:
+        """Read some fields of a page."""
+        page = self._pages[topic]
+        return {field: page[field] for field in fields if field in page}
 
     def erase(self, topic: str, *fields: str) -> None:
         """Take fields off a page; the whole page when none is named."""

@@ -95,10 +95,10 @@ class RedisClusterQueue(RedisLists):
         self._arrive()
         return super().run(run_id)
 
-    def batches(self, run_id: str) -> Iterator[LedgerBatch]:
+    def batches(self, run_id: str, after: int = 0) -> Iterator[LedgerBatch]:
         """Stream the ledger of a run; what a dead process left on its way is brought to its goal before."""
         self._settle(clean=False)
-        return super().batches(run_id)
+        return super().batches(run_id, after)
 
     # the lock: the outposts have a copy of its fence
 

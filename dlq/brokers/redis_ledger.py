@@ -103,11 +103,11 @@ class RedisLedger:
         fields = {name.decode(): value.decode() for name, value in pairs}
         return RunRecord.from_fields(run_id, fields) if fields else None
 
-    def batches(self, run_id: str) -> Iterator[LedgerBatch]:
-        """Stream the ledger of a run, in the order of its commits."""
+    def batches(self, run_id: str, after: int = 0) -> Iterator[LedgerBatch]:
+        """Stream the ledger of a run, in the order of its commits, from behind sequence number `after`."""
         record = self.run(run_id)
         last = record.sequence if record else 0
-        for start in range(1, last + 1, _PAGE):
+        for start in range(after + 1, last + 1, _PAGE):
             numbers = range(start, min(start + _PAGE, last + 1))
             blobs = self._wire.call(self._what("read the ledger"), "HMGET", self._keys.batches(run_id), *numbers)
             for number, blob in zip(numbers, blobs, strict=True):

@@ -10,9 +10,11 @@ from dlq.brokers.redis_keys import LedgerKeys
 from dlq.notebook import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dlq.brokers.redis_wire import RedisWire
+
+_PICKED = 1_000  # fields read in one call
 
 
 class RedisNotebook:
@@ -45,6 +47,15 @@ class RedisNotebook:
         raw = self._call("HGETALL", self._keys.page(topic))
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         return {name.decode(): text.decode() for name, text in pairs}
+
+    def pick(self, topic: str, fields: Sequence[str]) -> dict[str, str]:
+        """Read some fields of a page; those that are not there are left out."""
+        found: dict[str, str] = {}
+        for start in range(0, len(fields), _PICKED):
+            some = fields[start : start + _PICKED]
+            texts = self._call("HMGET", self._keys.page(topic), *some)
+            found |= {field: text.decode() for field, text in zip(some, texts, strict=True) if text is not None}
+        return found
 
     def erase(self, topic: str, *fields: str) -> None:
         """Take fields off a page; the whole page when none is named."""

@@ -6,7 +6,7 @@ import getpass
 import socket
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from dlq.pace import Mode, Pace
 from dlq.run import Kind, Request
 from dlq.selectors import Selector
 
+if TYPE_CHECKING:
+    from dlq.queues import QueueConfig
+
 
 def whoami() -> str:
     """Name the person at this terminal."""
@@ -26,9 +29,9 @@ def whoami() -> str:
         return f"unknown@{socket.gethostname()}"
 
 
-def request_of(kind: str, given: dict[str, Any]) -> Request:
+def request_of(kind: str, given: dict[str, Any], config: QueueConfig) -> Request:
     """Build a request from the options of a command."""
-    pace = pace_of(given)
+    pace = pace_of(given, config)
     now = datetime.now(UTC)
     ages = {name: parse_age(given[name], now) if given[name] else None for name in ("older_than", "newer_than")}
     return Request(
@@ -51,9 +54,18 @@ def request_of(kind: str, given: dict[str, Any]) -> Request:
     )
 
 
-def pace_of(given: dict[str, Any]) -> Pace:
+def pace_of(given: dict[str, Any], config: QueueConfig) -> Pace:
     """Read the pace; options that do not go with it are refused rather than ignored."""
     batch, pause, most = (given.get(name) for name in ("batch", "pause", "max_batches"))
+    limits = {name: given.get(name) for name in ("rate", "ceiling", "bounce_limit", "on_trip")}
+    if given["mode"] == Mode.ADAPTIVE:
+        if batch is not None or pause is not None:
+            raise BadArgumentError("--batch and --pause do not go with --pace adaptive: waves go by their outcome.")
+        limits = {**limits, "bounce": limits.pop("bounce_limit"), "grace": given.get("grace") or None}
+        return Pace.adaptive(max_batches=most or 0).bound(config, **limits)
+    for name, said in limits.items():
+        if said is not None:
+            raise BadArgumentError(f"--{name.replace('_', '-')} goes with --pace adaptive only.")
     if given["mode"] == Mode.NONE:
         if pause:
             raise BadArgumentError("--pause does not go with --pace none.")

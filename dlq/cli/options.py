@@ -36,14 +36,30 @@ _PACE = (
     click.option(
         "--pace",
         "mode",
-        type=click.Choice(["fixed", "none"]),
+        type=click.Choice(["fixed", "none", "adaptive"]),
         default="fixed",
         show_default=True,
-        help="fixed: --batch, --pause and --max-batches hold; none: as fast as the broker allows, to the end.",
+        help="fixed: --batch, --pause and --max-batches hold; none: as fast as the broker allows, to the end;"
+        " adaptive: by what the workers make of it, to the end.",
     ),
     click.option("--batch", type=click.IntRange(1), help="Messages a wave. [default: 100]"),
     click.option("--pause", type=click.FloatRange(0), help="Seconds between waves. [default: 30]"),
     click.option("--max-batches", type=click.IntRange(0), help="Waves at the most; 0: no limit. [default: 10]"),
+)
+_LIMITS = (
+    click.option("--rate", type=click.FloatRange(0, min_open=True), help="adaptive: messages a second at most."),
+    click.option("--ceiling", type=click.IntRange(1), help="adaptive: make the live queue no longer than this."),
+    click.option(
+        "--bounce-limit",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="adaptive: stop a signature when more than this share of it surely bounces.",
+    ),
+    click.option(
+        "--on-trip",
+        type=click.Choice(["stop", "withdraw"]),
+        help="adaptive: when the whole drain is stopped, leave or take back what no worker has taken yet.",
+    ),
 )
 _WORK = (
     click.option("--dry-run", is_flag=True, help="Only show what would be done."),
@@ -65,10 +81,8 @@ _SETTLE = (
     ),
     click.option(
         "--grace",
-        default=2.0,
-        show_default=True,
         type=click.FloatRange(0),
-        help="Then wait this long for bounces.",
+        help="Then wait this long for bounces. [default: 2; with --pace adaptive the queue's grace_seconds]",
     ),
 )
 
@@ -84,7 +98,7 @@ def _all(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 selector_options = _all(_SELECTOR)
 edit_options = _all(_EDIT)
-pace_options = _all(_PACE)
+pace_options = _all((*_PACE, *_LIMITS))
 work_options = _all(_WORK)
 guard_options = _all(_GUARD)
 settle_options = _all(_SETTLE)

@@ -84,6 +84,8 @@ def record_json(record: RunRecord) -> dict[str, Any]:
 
 def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
     """Render the result of a run: its counts and what became of its messages."""
+    from dlq.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
+
     names = (
         "selected",
         "delivered",
@@ -104,12 +106,16 @@ def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
         "scanned": record.scanned,
         **{name: getattr(outcome, name) for name in names},
         "arrived": outcome.arrived,
+        "verdict": outcome.verdict,
+        "breaker": outcome.breaker or None,
+        "stopped": [asdict(seen) for seen in stopped(record)],
     }
 
 
 def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> None:
     """Print what a run did and where its messages are."""
-    from dlq.ledger import unpack_signatures  # noqa: PLC0415 - the help must not wait for it
+    from dlq.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
+    from dlq.ledger import unpack_signatures  # noqa: PLC0415
     from dlq.signatures import Signature  # noqa: PLC0415
 
     out = console()
@@ -132,6 +138,10 @@ def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> N
                 for seen in outcome.signatures
             ],
         )
+    for halted in stopped(record):
+        out.print(f"signature {halted.key} was stopped: {halted.why}")
+    if outcome.breaker:
+        out.print(f"the drain was stopped: {outcome.breaker}")
     out.print(outcome.conservation)
     if not outcome.exact:
         out.print(

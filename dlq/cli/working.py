@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dlq.settings import QueueConfig
     from dlq.sift import Wave
 
+_GRACE = 2.0  # seconds that a drain with a fixed pace, or none, waits for bounces
+_STOPPED_BY_BREAKER = 4
+
 
 @click.command()
 @click.argument("queue")
@@ -45,7 +48,7 @@ def quarantine(queue: str, **given: Any) -> None:
 @click.option("--take-over", is_flag=True, help="Take the queue from the run's process even if its lock is still held.")
 @settle_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
-def resume(run: str, *, take_over: bool, settle: float, grace: float, as_json: bool) -> None:
+def resume(run: str, *, take_over: bool, settle: float, grace: float | None, as_json: bool) -> None:
     """Go on with RUN where its ledger says that it stopped."""
     from dlq import run as runs  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
@@ -96,7 +99,7 @@ def _work(kind: str, name: str, given: dict[str, Any]) -> None:
 
     settings = load_settings()
     with open_queue(settings, name) as (broker, config):
-        request = request_of(kind, given)
+        request = request_of(kind, given, config)
         if given["dry_run"]:
             show_plan(settings, broker, config, request, as_json=given["as_json"])
             return
@@ -112,7 +115,7 @@ def _work(kind: str, name: str, given: dict[str, Any]) -> None:
                 broker.annotate(run_id, facts)
             return opened
 
-        settle, grace = given.get("settle", 0.0), given.get("grace", 0.0)
+        settle, grace = given.get("settle", 0.0), given.get("grace")
         _drive_and_report(broker, config, request, again, settle, grace, as_json=given["as_json"])
 
 
@@ -122,7 +125,7 @@ def _drive_and_report(
     request: Request,
     open_run: Any,
     settle: float,
-    grace: float,
+    grace: float | None,
     *,
     as_json: bool,
 ) -> None:
@@ -131,17 +134,20 @@ def _drive_and_report(
     from dlq import drive  # noqa: PLC0415
     from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
     from dlq.opening import open_notebook  # noqa: PLC0415
-    from dlq.pace import Pace  # noqa: PLC0415
+    from dlq.pace import Mode, Pace  # noqa: PLC0415
     from dlq.reading import Reading  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.stop import asked  # noqa: PLC0415
+    from dlq.undoing import withdraw_tripped  # noqa: PLC0415
     from dlq.verify import verify  # noqa: PLC0415
+    from dlq.watch import look_back  # noqa: PLC0415
 
     pace = Pace.from_parameters(request.pace)
     with open_notebook(load_settings(), config.name) as notebook:
-        record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress, lambda run_id: asked(notebook, run_id))
-    if record.redriven:
-        drive.settle(broker, settle, grace, time.sleep)
+        record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress, notebook)
+        withdraw_tripped(broker, config, record)
+        if record.redriven and (pace.mode is not Mode.ADAPTIVE or record.state != "done"):
+            drive.settle(broker, settle, _GRACE if grace is None else grace, time.sleep)
+        look_back(broker, config, record.run_id, notebook)
     outcome = verify(broker, record.run_id, Reading.of(config))
     broker.annotate(record.run_id, {"conservation": outcome.conservation})
     texts = broker.signatures(record.run_id)
@@ -151,6 +157,8 @@ def _drive_and_report(
         show_result(record, outcome, texts)
     if outcome.unexplained:
         sys.exit(1)
+    if outcome.breaker:
+        sys.exit(_STOPPED_BY_BREAKER)
 
 
 def _progress(run: Run, wave: Wave) -> None:

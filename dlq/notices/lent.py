@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dlq.errors import ChannelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from dlq.notebook import Entry, Notebook
@@ -48,6 +48,10 @@ class LentNotebook:
     def notes(self, topic: str) -> dict[str, str]:
         """Read a page."""
         return self._pass(lambda: self._notebook.notes(topic))
+
+    def pick(self, topic: str, fields: Sequence[str]) -> dict[str, str]:
+        """Read some fields of a page."""
+        return self._pass(lambda: self._notebook.pick(topic, fields))
 
     def erase(self, topic: str, *fields: str) -> None:
         """Take fields off a page."""

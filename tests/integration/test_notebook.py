@@ -41,6 +41,14 @@ def test_a_page_keeps_its_fields(notebook: Notebook) -> None:
     assert (notebook.notes("budget"), notebook.notes("other")) == ({}, {"a": "9"})
 
 
+def test_fields_are_picked_from_a_page(notebook: Notebook) -> None:
+    """Those that are not there are left out, however many are asked for."""
+    notebook.note("page", {str(number): f"text {number}" for number in range(2_500)})
+    asked = [str(number) for number in range(1_000, 3_000)]
+    assert notebook.pick("page", asked) == {str(number): f"text {number}" for number in range(1_000, 2_500)}
+    assert notebook.pick("page", []) == notebook.pick("nowhere", ["a"]) == {}
+
+
 def test_the_first_to_note_once_wins(notebook: Notebook) -> None:
     """The second is told what the first wrote."""
     assert notebook.note_once("alerts", "f1", "run-1") == "run-1"

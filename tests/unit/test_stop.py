@@ -36,7 +36,7 @@ def test_a_run_ends_after_the_wave_in_hand() -> None:
         Pace(batch=5, pause=0),
         lambda _seconds: None,
         on_wave,
-        lambda run_id: asked(notebook, run_id),
+        notebook,
     )
     assert (record.state, record.redriven, record.facts["note"]) == ("done", 10, "stopped by bob: enough")
     assert desk.show() == letters[10:]

@@ -1,0 +1,285 @@
+"""What the consumers make of a run's messages, look by look: gone from the live queue, bounced into the DLQ.
+
+A look costs as much as the live queue is long, while something of ours may be in it, and as many messages as came
+into the DLQ since the last look, however long that is. What a look found is in `Tallies`, which go through JSON, so
+any process can take the next look; the identities that bounced are on a page of the notebook.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlq.arrivals import read_spans, unseen_spans
+from dlq.bounces import Bounce, note_bounces, noted_bounces
+from dlq.brokers.base import Place
+from dlq.ledger import ENTRY_COLUMNS, unpack_signatures
+from dlq.loop_memory import recall, remember
+from dlq.multiset import DigestSet
+from dlq.reading import Reading
+from dlq.run import find_run
+from dlq.signatures import OTHERS, OTHERS_CODE, Signature
+from dlq.verify import fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.ledger import LedgerBatch, RunRecord
+    from dlq.notebook import Notebook
+    from dlq.queues import QueueConfig
+
+_ROW = np.dtype(ENTRY_COLUMNS)
+_REDRIVEN = (ord("m"), ord("e"))
+_RECENT = 8  # waves whose counts are kept apart; older ones are added up once nothing of them is in the live queue
+_SENT, _GONE, _BOUNCED = range(3)
+Counts = dict[str, list[int]]
+"""By signature key: [sent, gone, bounced]."""
+
+
+@dataclass(slots=True)
+class Tallies:
+    """What was seen so far. `sequence`, `settled` are ledger batches: counted, and with nothing in the live queue."""
+
+    sequence: int = 0
+    settled: int = 0
+    arrived: int = 0
+    """Messages that came into the DLQ between the run's start and its batch `sequence`."""
+    looked: int = 0
+    """Arrivals that were looked at, counted from the run's start."""
+    exact: bool = True
+    """False: somebody else took messages out of the DLQ, so bounces are looked for in all of it."""
+    waves: dict[str, Counts] = field(default_factory=dict)
+    older: Counts = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Render for JSON."""
+        return asdict(self)
+
+    def total(self, which: int) -> dict[str, int]:
+        """Add up one of sent, gone and bounced by signature."""
+        total: Counter[str] = Counter()
+        for counts in (self.older, *self.waves.values()):
+            for key, row in counts.items():
+                total[key] += row[which]
+        return dict(total)
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """Give what was sent, by signature."""
+        return self.total(_SENT)
+
+    @property
+    def gone(self) -> dict[str, int]:
+        """Give what consumers took, by signature."""
+        return self.total(_GONE)
+
+    @property
+    def bounced(self) -> dict[str, int]:
+        """Give what came back, by signature."""
+        return self.total(_BOUNCED)
+
+    @property
+    def recent(self) -> tuple[tuple[int, dict[str, tuple[int, int]]], ...]:
+        """Give (wave, by signature (gone, bounced)) of the last waves, oldest first."""
+        newest = sorted(self.waves, key=int)[-_RECENT:]
+        return tuple(
+            (int(wave), {key: (row[_GONE], row[_BOUNCED]) for key, row in self.waves[wave].items()}) for wave in newest
+        )
+
+    def fold(self, open_waves: set[int]) -> None:
+        """Add older waves up that nothing is on its way of."""
+        for wave in sorted(self.waves, key=int)[:-_RECENT]:
+            if int(wave) not in open_waves:
+                for key, row in self.waves.pop(wave).items():
+                    into = self.older.setdefault(key, [0, 0, 0])
+                    self.older[key] = [a + b for a, b in zip(into, row, strict=True)]
+
+    def bounce(self, wave: int, key: str) -> None:
+        """Count a bounce."""
+        counts = self.waves.get(str(wave), self.older)
+        counts.setdefault(key, [0, 0, 0])[_BOUNCED] += 1
+
+
+class Watch:
+    """Looks at the outcome of one run."""
+
+    def __init__(
+        self, queue: DeadLetterQueue, config: QueueConfig, run_id: str, notebook: Notebook, tallies: Tallies
+    ) -> None:
+        """Go on from the tallies of the last look; `Tallies()` begins at the run's start."""
+        self.tallies = tallies
+        self._queue = queue
+        self._config = config
+        self._run_id = run_id
+        self._notebook = notebook
+        self._reading = Reading.of(config)
+        self._open: list[tuple[int, int, np.ndarray]] = []  # (sequence, wave, entries) of what may be in the live queue
+        self._read = tallies.settled
+        self._keys: dict[int, str] = {OTHERS_CODE: OTHERS.key}
+        self._ledger = _Ledger(queue, run_id)
+        self._noted: dict[str, str] | None = None
+        self._times: Counter[bytes] = Counter()
+
+    def look(self) -> RunRecord:
+        """Look, and bring the tallies up to date; return the run as the ledger has it."""
+        record = find_run(self._queue, self._run_id)
+        fresh = self._take_in()
+        self._look_for_gone()
+        self._look_for_bounced(record, fresh)
+        self.tallies.fold({wave for _, wave, _ in self._open})
+        return record
+
+    def _take_in(self) -> list[LedgerBatch]:
+        """Count what was sent since the last look; return those batches."""
+        fresh = []
+        for batch in self._queue.batches(self._run_id, self._read):
+            self._read = batch.sequence
+            rows = np.frombuffer(batch.entries, dtype=_ROW)
+            rows = rows[np.isin(rows["action"], _REDRIVEN)]
+            self._open.append((batch.sequence, batch.wave, rows))
+            if batch.sequence <= self.tallies.sequence:
+                continue
+            fresh.append(batch)
+            self.tallies.sequence = batch.sequence
+            self.tallies.arrived += batch.arrived
+            for code, count in Counter(rows["code"].tolist()).items():
+                row = self.tallies.waves.setdefault(str(batch.wave), {}).setdefault(self._key(code), [0, 0, 0])
+                row[_SENT] += count
+        return fresh
+
+    def _look_for_gone(self) -> None:
+        """Find what is in the live queue still; all else that was sent is gone."""
+        waiting: Counter[tuple[int, str]] = Counter()
+        touched = {wave for _, wave, _ in self._open}
+        still: list[tuple[int, int, np.ndarray]] = []
+        live = DigestSet(fingerprints(self._queue)) if self._open else DigestSet(())
+        for sequence, wave, rows in self._open:
+            left = rows["code"][live.take(rows["fingerprint"].tobytes())] if len(live) else rows["code"][:0]
+            for code, count in Counter(left.tolist()).items():
+                waiting[wave, self._key(code)] += count
+            if still or len(left):
+                still.append((sequence, wave, rows))
+            else:
+                self.tallies.settled = sequence
+        self._open = still
+        for wave in touched:
+            for key, row in self.tallies.waves.get(str(wave), {}).items():
+                row[_GONE] = row[_SENT] - waiting[wave, key]
+
+    def _look_for_bounced(self, record: RunRecord, fresh: list[LedgerBatch]) -> None:
+        """Find ours among what came into the DLQ since the last look."""
+        depth = self._queue.depth(Place.DLQ)
+        newest = depth - record.depth
+        unseen = self.tallies.arrived + newest - self.tallies.looked
+        if newest < 0 or unseen < 0 or record.vanished or any(batch.arrived < 0 for batch in fresh):
+            self.tallies.exact = False
+        if not self.tallies.exact:
+            self._take_bounces(((0, depth),), None)
+            return
+        spans = unseen_spans(depth, newest, [(batch.arrived, batch.kept) for batch in reversed(fresh)], unseen)
+        self._take_bounces(tuple(spans), self.tallies.looked)
+        self.tallies.looked += unseen
+
+    def _take_bounces(self, spans: tuple[tuple[int, int], ...], first: int | None) -> None:
+        """Note the bounces in some spans; `first` is the number of the first arrival in them, None: unknown."""
+        found: list[Bounce] = []
+        place, seen = first or 0, Counter[bytes]()
+        for chunk in read_spans(self._queue, spans):
+            scan = self._reading.lane.entries(chunk)
+            mine = self._ledger.of(set(scan.identities))
+            for identity, code in zip(scan.identities, scan.codes, strict=True):
+                # A number that is the same whenever this arrival is looked at: noting it twice notes it once.
+                number = place if first is not None else seen[identity]
+                seen[identity] += 1
+                place += 1
+                if identity in mine:
+                    bounce = self._bounce(f"{identity.hex()}.{number}", identity, mine[identity], code, first is None)
+                    if bounce:
+                        found.append(bounce)
+        if found:
+            note_bounces(self._notebook, self._run_id, self._config, found)
+
+    def _bounce(
+        self,
+        name: str,
+        identity: bytes,
+        entries: list[tuple[int, int]],
+        code: int,
+        again: bool,  # noqa: FBT001 - all of the DLQ is looked at each time
+    ) -> Bounce | None:
+        """Count one arrival as a bounce of the first of the run's messages that it may be; None when it is none."""
+        known = self._names().get(name)
+        if known is not None:
+            in_wave, of_key, _ = known.split(" ")
+            if not again:  # the process that noted it ended before it could say so in the tallies
+                self.tallies.bounce(int(in_wave), of_key)
+            return None
+        before = self._times[identity]
+        if before >= len(entries):
+            return None
+        wave, original = entries[before]
+        key, became = self._key(original), self._reading.book.key(code)
+        self._names()[name] = f"{wave} {key} {became}"
+        self._times[identity] += 1
+        self.tallies.bounce(wave, key)
+        return Bounce(name, identity, wave, key, became)
+
+    def _names(self) -> dict[str, str]:
+        """Give the bounces that are noted, by arrival."""
+        if self._noted is None:
+            self._noted = noted_bounces(self._notebook, self._run_id)
+            self._times.update(bytes.fromhex(name.partition(".")[0]) for name in self._noted)
+        return self._noted
+
+    def _key(self, code: int) -> str:
+        if code not in self._keys:
+            for other, parts in unpack_signatures(self._queue.signatures(self._run_id)).items():
+                self._keys[other] = Signature(*parts).key
+        return self._keys.get(code, OTHERS.key)
+
+
+def look_back(queue: DeadLetterQueue, config: QueueConfig, run_id: str, notebook: Notebook) -> None:
+    """Note the bounces that came since the last look at a run, whatever its pace, after it has ended.
+
+    Does nothing once a later run (a rollback too) has moved the DLQ about.
+    """
+    newest = queue.runs(1)
+    if not newest or newest[0].run_id != run_id or not newest[0].redriven:
+        return
+    memory = recall(notebook, run_id)
+    watch = Watch(queue, config, run_id, notebook, Tallies(**memory.tallies))
+    watch.look()
+    memory.tallies = watch.tallies.as_dict()
+    remember(notebook, run_id, memory)
+
+
+class _Ledger:
+    """What a run has redriven, by identity; read as far as needed, 11 bytes a message."""
+
+    def __init__(self, queue: DeadLetterQueue, run_id: str) -> None:
+        self._queue = queue
+        self._run_id = run_id
+        self._read = 0
+        self._blocks: list[tuple[int, np.ndarray, np.ndarray]] = []
+
+    def of(self, identities: set[bytes]) -> dict[bytes, list[tuple[int, int]]]:
+        """Give (wave, signature code) of each message of the run that has one of the identities, oldest first."""
+        wanted = np.sort(np.frombuffer(b"".join(identities), dtype="<u8"))
+        found: dict[bytes, list[tuple[int, int]]] = {}
+        for wave, codes, own in self._rows():
+            for i in np.flatnonzero(np.isin(own, wanted)).tolist():
+                found.setdefault(own[i].tobytes(), []).append((wave, int(codes[i])))
+        return found
+
+    def _rows(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for batch in self._queue.batches(self._run_id, self._read):
+            self._read = batch.sequence
+            rows = np.frombuffer(batch.entries, dtype=_ROW)
+            rows = rows[np.isin(rows["action"], _REDRIVEN)]
+            if len(rows):
+                self._blocks.append((batch.wave, rows["code"].copy(), rows["identity"].copy()))
+        return iter(self._blocks)

@@ -1,12 +1,13 @@
 """A run told from its ledger: who asked for what, how it went, what became of the messages."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import pandas as pd
 
 from dlq import frames
+from dlq.bounces import stopped
 from dlq.brokers.base import DeadLetterQueue, Place
 from dlq.errors import RunNotFoundError
 from dlq.ledger import RunRecord, unpack_signatures
@@ -53,4 +54,7 @@ class Story:
             "redriven": self.record.redriven,
             "kept": self.record.kept,
             "conservation": self.outcome.conservation,
+            "verdict": self.outcome.verdict,
+            "breaker": self.outcome.breaker,
+            "stopped": [asdict(halted) for halted in stopped(self.record)],
         }

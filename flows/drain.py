@@ -17,10 +17,11 @@ from dlq.run import Kind
 from flows import parameters as p
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
-from tasks.job import Change, Job, Pick, pace_of
+from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_preview, publish_story
-from tasks.queues import begin_run, drain_wave, finish_run, give_grace, pause_run, preview_run, verify_run
+from tasks.queues import give_grace, preview_run, verify_run
 from tasks.telling import show_incident
+from tasks.waves import Standing, begin_run, drain_wave, finish_run, first_step, watch_wave
 
 
 @flow(name="drain", flow_run_name=run_name)
@@ -43,6 +44,8 @@ def drain(
     set: p.Set = None,  # noqa: A002 - the name of the command's option
     unset: p.Unset = None,
     increment: p.Increment = None,
+    rate: p.Rate = 0,
+    on_trip: p.OnTrip = "as configured",
     grace: p.Grace = 0,
 ) -> Any:
     """Redrive messages from the DLQ to the live queue, wave by wave, and say what became of them."""
@@ -64,24 +67,24 @@ def drain(
         ),
         change=Change(sets=set, unsets=unset, increments=increment),
         pace=pace_of(pace, batch, pause, max_batches),
+        bounds=bounds_of(rate, on_trip, grace),
         limit=limit,
     )
     if dry_run:
         return publish_preview(preview_run(job))
     work_through(job)
-    give_grace(grace)
+    give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
     return concluded(publish_story(story))
 
 
-def work_through(job: Job) -> None:
-    """Do the waves of a job, pausing between two, and close its run; on a retry, go on with the wave that failed."""
-    standing = begin_run(job)
-    number, ended = max(1, standing.wave), not standing.running
-    while not ended and job.pace.more(number - 1):
-        ended = drain_wave(job, number, job.pace.batch).ended
-        number += 1
-        show_incident(job.queue, job.run_id, {"state": State.DRAINING})
-        if job.pace.pause and not ended and job.pace.more(number - 1):
-            pause_run(job, job.pace.pause)
-    finish_run(job)
+def work_through(job: Job) -> Standing:
+    """Do the waves of a job as its loop says, and close its run; on a retry, go on with the wave that failed."""
+    standing, following = begin_run(job), None
+    if standing.running:
+        following = first_step(job)
+        while following.moves:
+            drain_wave(job, following.number, following.budget)
+            show_incident(job.queue, job.run_id, {"state": State.DRAINING})
+            following = watch_wave(job, following.number)
+    return finish_run(job, following)

@@ -20,7 +20,7 @@ from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.alerts import note_alert
 from tasks.customers import find_customers
-from tasks.job import Change, Job, Pick, pace_of
+from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
 from tasks.telling import tell_assessment, tell_outcome
@@ -30,7 +30,7 @@ from tasks.telling import tell_assessment, tell_outcome
 def incident(
     queue: p.QueueName,
     reason: p.Reason = "",
-    pace: p.Pace = "fixed",
+    pace: p.Pace = "adaptive",
     batch: p.Batch = 100,
     pause: p.Pause = 30,
     max_batches: p.MaxBatches = 10,
@@ -45,6 +45,8 @@ def incident(
     set: p.Set = None,  # noqa: A002 - the name of the command's option
     unset: p.Unset = None,
     increment: p.Increment = None,
+    rate: p.Rate = 0,
+    on_trip: p.OnTrip = "as configured",
     grace: p.Grace = 0,
     alert: p.FiringAlert = None,
 ) -> Any:
@@ -67,6 +69,7 @@ def incident(
         ),
         change=Change(sets=set, unsets=unset, increments=increment),
         pace=pace_of(pace, batch, pause, max_batches),
+        bounds=bounds_of(rate, on_trip, grace),
         limit=limit,
     )
     if alert:
@@ -76,7 +79,7 @@ def incident(
     publish_assessment(before)
     tell_assessment(before, job.run_id)
     work_through(job)
-    give_grace(grace)
+    give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
     report = write_report(story, before)
     note_run(queue, job.run_id, {"report": report})

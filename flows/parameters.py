@@ -7,7 +7,7 @@ from pydantic import Field
 from dlq.alerts import Alert
 from flows import forms
 from flows.forms import COUNT, TEXT, TEXTS, Plain, QueueChoice, described, optional
-from tasks.job import PaceName
+from tasks.job import OnTripName, PaceName
 
 _PATHS = "a field path such as payload.region"
 
@@ -102,7 +102,11 @@ Increment = Annotated[
 
 Pace = Annotated[
     PaceName,
-    described("Pace", "fixed: wave after wave with a pause between. none: without pauses."),
+    described(
+        "Pace",
+        "adaptive: by what the workers make of each wave. fixed: wave after wave with a pause between."
+        " none: without pauses.",
+    ),
 ]
 Batch = Annotated[
     int,
@@ -118,4 +122,14 @@ Pause = Annotated[
 ]
 MaxBatches = Annotated[
     int, described("Pace: most waves", "Waves at most. 0: until the end of the queue.", ge=0, le=1_000_000)
+]
+Rate = Annotated[
+    float, described("Pace: messages a second", "With pace adaptive, at most so many. 0: as configured.", ge=0)
+]
+OnTrip = Annotated[
+    OnTripName,
+    described(
+        "Pace: when all is stopped",
+        "With pace adaptive, when the breaker stops the whole drain: stop, or also withdraw what no worker has taken.",
+    ),
 ]

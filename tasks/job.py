@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict
 
 from dlq.durations import parse_age
 from dlq.edits import Edit
-from dlq.pace import Mode, Pace
+from dlq.pace import Mode, OnTrip, Pace
+from dlq.queues import QueueConfig
 from dlq.run import Kind, Request
 from dlq.selectors import Selector
 
 UNPACED_BATCH = 10_000
-PaceName = Literal["fixed", "none"]
+OnTripName = Literal["as configured", "stop", "withdraw"]
+PaceName = Literal["fixed", "none", "adaptive"]
 
 
 class Pick(BaseModel):
@@ -58,11 +60,33 @@ class Change(BaseModel):
         return Edit(set=tuple(self.sets or ()), unset=tuple(self.unsets or ()), increment=tuple(self.increments or ()))
 
 
+class Bounds(BaseModel):
+    """What an adaptive pace is told for one run, over the settings of its queue; None: nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rate: float | None = None
+    on_trip: OnTrip | None = None
+    grace: float | None = None
+
+
 def pace_of(mode: PaceName, batch: int, pause: float, max_batches: int) -> Pace:
-    """Put a pace together; without pauses the runbook's batch of 100 stands for 10,000."""
+    """Put a pace together; without pauses the runbook's batch of 100 stands for 10,000.
+
+    An adaptive pace has no batch and no pause, and the runbook's ten batches stand for no limit.
+    """
+    if Mode(mode) is Mode.ADAPTIVE:
+        return Pace.adaptive(max_batches=0 if max_batches == Pace().max_batches else max_batches)
     if Mode(mode) is Mode.NONE:
         return Pace(Mode.NONE, UNPACED_BATCH if batch == Pace().batch else batch, 0.0, max_batches)
     return Pace(Mode.FIXED, batch, pause, max_batches)
+
+
+def bounds_of(rate: float, on_trip: OnTripName, grace: float) -> Bounds:
+    """Read what the form says; 0 and `as configured` say nothing."""
+    return Bounds(
+        rate=rate or None, on_trip=None if on_trip == "as configured" else OnTrip(on_trip), grace=grace or None
+    )
 
 
 class Job(BaseModel):
@@ -79,9 +103,11 @@ class Job(BaseModel):
     pick: Pick = Pick()
     change: Change = Change()
     pace: Pace = Pace()
+    bounds: Bounds = Bounds()
     limit: int | None = None
 
-    def request(self) -> Request:
-        """Give the domain's own form, the same at each call."""
+    def request(self, config: QueueConfig | None = None) -> Request:
+        """Give the domain's own form, the same at each call; an adaptive pace gets the limits of its queue."""
         selector, edit = self.pick.selector(self.asked_at), self.change.edit()
-        return Request(self.kind, self.who, self.reason, selector, edit, self.pace.as_parameters(), self.limit)
+        pace = self.pace.bound(config, **self.bounds.model_dump()) if config else self.pace
+        return Request(self.kind, self.who, self.reason, selector, edit, pace.as_parameters(), self.limit)

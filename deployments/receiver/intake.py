@@ -28,6 +28,8 @@ async def take_in(receiver: Receiver, alerts: Sequence[FiringOrResolved]) -> lis
             results += await _on_queue(receiver, queue, some)
     except PrefectUnreachableError as exc:
         raise NotNowError(str(exc)) from exc
+    order = {id(alert): place for place, alert in enumerate(alerts)}
+    results.sort(key=lambda result: order[id(result.alert)])
     for result in results:
         receiver.counters.alerts.labels(result.outcome.value).inc()
         if result.outcome in {Outcome.UNMAPPED, Outcome.NO_QUEUE, Outcome.REFUSED}:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import DeploymentResponse, OrchestrationResult
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 
 from dlq.errors import PrefectUnreachableError, RunRefusedError
 
@@ -26,6 +26,7 @@ _DOWN = 1.0  # seconds in which a Prefect that did not answer is not asked again
 _KNOWN = 60.0  # seconds for which a deployment's id is believed
 _REFUSALS = {400, 409, 413, 422}
 _LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)  # a connection that a restart left behind
+_PAUSES = (0.2, 0.5, 1.0)  # seconds; SQLite under Prefect answers 503 while somebody else writes
 _SHOWN = 500
 
 
@@ -96,7 +97,13 @@ class Prefect:
 
     async def cancel(self, flow_run: UUID, why: str) -> None:
         """Cancel a run that waits; Prefect does not let go of the end of one that has ended."""
-        await self._ask(lambda: self.client.set_flow_run_state(flow_run, Cancelling(message=why)))
+        done: OrchestrationResult[Any] = await self._ask(
+            lambda: self.client.set_flow_run_state(flow_run, Cancelling(message=why))
+        )
+        if done.state is not None and done.state.is_cancelled() and not done.state.message:
+            # There was no process to be killed: Prefect has cancelled it at once, and dropped the reason.
+            state: State[Any] = Cancelled(message=why)
+            await self._ask(lambda: self.client.set_flow_run_state(flow_run, state, force=True))
 
     async def answers(self, patience: float) -> str:
         """Say why the server does not answer; an empty text: it does."""
@@ -126,10 +133,7 @@ class Prefect:
             raise PrefectUnreachableError(why)
         try:
             async with asyncio.timeout(PATIENCE):
-                try:
-                    return await call()
-                except _LOST:
-                    return await call()  # every call here may be made twice
+                return await _persistent(call)
         except TimeoutError as exc:
             raise self._is_down(f"Prefect did not answer within {PATIENCE:.0f} s.") from exc
         except httpx.TransportError as exc:
@@ -150,6 +154,20 @@ class Prefect:
             return PrefectUnreachableError(f"Prefect answered {exc.response.status_code}.")
         why = exc.response.text[:_SHOWN]
         return RunRefusedError(f"Prefect refused a run of {order.deployment}: {why}")
+
+
+async def _persistent(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call again that a restart or a busy database cut off; every call here may be made twice."""
+    for pause in _PAUSES:
+        try:
+            return await call()
+        except _LOST:
+            continue
+        except PrefectHTTPStatusError as exc:
+            if exc.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                raise
+            await asyncio.sleep(pause)
+    return await call()
 
 
 def page(flow_run: UUID) -> str:

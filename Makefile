@@ -3,7 +3,6 @@ PYTHON_BIN = .venv/bin
 PYTEST = $(PYTHON_BIN)/python -m pytest
 PACKAGES = dlq flows tasks deployments
 TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
-TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
 
 .DEFAULT_GOAL := help
 .PHONY: help install ensure-redis ensure-prometheus demo test test-kubernetes check chaos bench lock clean

@@ -262,3 +262,9 @@ class WorkersError(DlqError):
 
 class WorkersSilentError(WorkersError):
     """The workers' API did not answer."""
+
+
+class RepositoryError(DlqError):
+    """The git repository cannot be read."""
+
+    advice = "Check DLQ_REPOSITORY; the diagnosis goes on without it."

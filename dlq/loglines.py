@@ -35,5 +35,9 @@ def matching(text: str | Iterable[str], source: str, pattern: re.Pattern[str], m
 
 def clean(line: str) -> str:
     """Cut a line, hide secrets, and leave out what looks like a message's payload."""
-    line = _SECRET.sub(r"\1***", redact(line.strip()))
-    return _PAYLOAD.sub("{…}", line)[:LONGEST]
+    return _PAYLOAD.sub("{…}", hide(line.strip()))[:LONGEST]
+
+
+def hide(text: str) -> str:
+    """Hide passwords in addresses, and what stands behind words such as `token=`."""
+    return _SECRET.sub(r"\1***", redact(text))

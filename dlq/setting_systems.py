@@ -9,7 +9,7 @@ from pydantic import DirectoryPath, Field, FilePath, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from dlq.metric_queries import MetricNames
-from dlq.setting_types import SecretWebAddress, Words
+from dlq.setting_types import ActionKinds, SecretWebAddress, Words
 
 # the runbook's greps
 FAILURE_PATTERN = r"ERROR|FATAL|CRITICAL|DLQ|Job failed|Invalid JSON|Schema validation|[Tt]imed? ?out|OOM|Traceback"
@@ -41,6 +41,9 @@ class Systems(BaseSettings):
     workers_url: SecretWebAddress | None = Field(default=None, description="May hold user and password")
     workers_token: SecretStr | None = None
     workers_timeout: float = Field(default=5, gt=0, le=60, description="Seconds for one call")
+
+    # Chapter 3: which immediate actions a flow takes by itself; the others are only shown
+    actions: ActionKinds = Field(default=("scale", "concurrency", "quarantine"), description="May be none at all")
 
     # Logs and changes beside Kubernetes
     logs: Words = Field(default=(), description="Log files to look into, as patterns such as logs/*.log")

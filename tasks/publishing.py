@@ -28,12 +28,12 @@ def publish_assessment(found: Assessment) -> dict[str, Any]:
 
     create_table_artifact(
         table=frames.rows(frames.signature_frame(found)),
-        key=_key("signatures", found.queue),
+        key=artifact_key("signatures", found.queue),
         description=f"What lies in the DLQ of {found.queue}, by signature",
     )
     create_markdown_artifact(
         markdown=assessment_markdown(found, load_settings().zone),
-        key=_key("assessment", found.queue),
+        key=artifact_key("assessment", found.queue),
         description=f"Assessment of {found.queue}",
     )
     return assessment_summary(found)
@@ -44,13 +44,13 @@ def publish_preview(seen: Preview) -> dict[str, Any]:
     """Publish what a run would do; give it as a dictionary. The edits of a few messages show their payload."""
     summary = seen.as_dict()
     create_table_artifact(
-        table=summary["signatures"], key=_key("preview", seen.queue), description=f"Dry run on {seen.queue}"
+        table=summary["signatures"], key=artifact_key("preview", seen.queue), description=f"Dry run on {seen.queue}"
     )
     diffs = "\n\n".join(f"```diff\n{diff.replace('```', '` ` `')}\n```" for diff in seen.diffs)
     counts = f"{seen.selected:,} of {seen.depth:,} messages would be selected; {seen.refused:,} edits do not apply."
     create_markdown_artifact(
         markdown=f"# Dry run on {seen.queue}\n\n{counts}\n\n{diffs}\n",
-        key=_key("dry-run", seen.queue),
+        key=artifact_key("dry-run", seen.queue),
         description=f"Dry run on {seen.queue}",
     )
     return {name: part for name, part in summary.items() if name != "diffs"}
@@ -65,12 +65,12 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
     queue = story.record.queue
     create_table_artifact(
         table=frames.rows(frames.outcome_frame(story.outcome, story.names)),
-        key=_key("outcome", queue),
+        key=artifact_key("outcome", queue),
         description=story.outcome.conservation,
     )
     create_markdown_artifact(
         markdown=brief(story, load_settings().zone, report_path),
-        key=_key("run", queue),
+        key=artifact_key("run", queue),
         description=f"Run {story.record.run_id}",
     )
     return story.summary() | ({"report": report_path} if report_path else {})
@@ -89,7 +89,7 @@ def publish_undone(queue: str, undone: Undone) -> None:
                 "redriven_again": undone.again,
             }
         ],
-        key=_key("rollback", queue),
+        key=artifact_key("rollback", queue),
         description=f"Rollback of {undone.undoes}",
     )
 
@@ -106,13 +106,13 @@ def write_report(story: "Story", before: Assessment) -> str:
     path = str(write(report, settings.reports_folder))
     create_markdown_artifact(
         markdown=markdown(report, path),
-        key=_key("incident", queue),
+        key=artifact_key("incident", queue),
         description=f"Incident report of run {story.record.run_id}",
     )
     get_run_logger().info("report: %s", path)
     return path
 
 
-def _key(kind: str, queue: str) -> str:
+def artifact_key(kind: str, queue: str) -> str:
     """Make an artifact key, which may hold small letters, digits and dashes only."""
     return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{queue}".lower()).strip("-")

@@ -7,12 +7,26 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from dlq.errors import BrokerMemoryError, BrokerUnreachableError, QueueDisturbedError
+from dlq.errors import (
+    BrokerMemoryError,
+    BrokerUnreachableError,
+    ClusterConflictError,
+    ClusterSilentError,
+    QueueDisturbedError,
+    WorkersSilentError,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PASSING = (BrokerUnreachableError, BrokerMemoryError, QueueDisturbedError)
+PASSING = (
+    BrokerUnreachableError,
+    BrokerMemoryError,
+    QueueDisturbedError,
+    ClusterSilentError,
+    ClusterConflictError,
+    WorkersSilentError,
+)
 DELAYS: list[float] = [1, 4, 16]  # seconds; one lock time of 30 s stands above their sum
 
 

@@ -55,7 +55,7 @@ class Book:
         """Take the notebook, the run, and who asked for it."""
         self._notebook = notebook
         self._run_id = run_id
-        self._who = who
+        self.who = who
 
     @property
     def _topic(self) -> str:
@@ -68,7 +68,7 @@ class Book:
 
     def intend(self, key: str, kind: str, target: str, before: int | None, after: int) -> Action:
         """Write down what will be done. A retry gets what the first attempt wrote: the count from before stays."""
-        action = Action(key, kind, target, before, after, datetime.now(UTC), self._who)
+        action = Action(key, kind, target, before, after, datetime.now(UTC), self.who)
         return _unpack(self._notebook.note_once(self._topic, key, _pack(action)))
 
     def settle(self, action: Action, state: State, note: str = "") -> Action:
@@ -76,7 +76,7 @@ class Book:
         settled = replace(action, state=state, note=note)
         if settled != action:
             self._notebook.note(self._topic, {action.key: _pack(settled)})
-            tell(self._notebook, self._run_id, "action", settled.summary, who=self._who)
+            tell(self._notebook, self._run_id, "action", settled.summary, who=self.who)
         return settled
 
     def actions(self) -> list[Action]:

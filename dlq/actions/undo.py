@@ -8,6 +8,7 @@ from dlq.actions import concurrency, scale
 from dlq.actions.book import Action, Book, State
 from dlq.cluster.connection import Cluster
 from dlq.errors import ConfigError, DlqError
+from dlq.opening import open_notebook, open_run
 from dlq.workers_api import WorkersApi
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ def undo_actions(settings: Settings, notebook: Notebook, config: QueueConfig, ru
     """
     book = Book(notebook, run_id, who)
     return [_undo(settings, book, config, action) for action in reversed(book.actions())]
+
+
+def queue_of(settings: Settings, run_id: str) -> QueueConfig:
+    """Find the queue in whose notebook a run has actions; a run that only acted has no ledger."""
+    for name in sorted(settings.queues, key=lambda name: not run_id.startswith(f"{name}-")):
+        with open_notebook(settings, name) as notebook:
+            if Book(notebook, run_id).actions():
+                return settings.queue(name)
+    with open_run(settings, run_id) as (_, config, _record):
+        return config
 
 
 def _undo(settings: Settings, book: Book, config: QueueConfig, action: Action) -> Action:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 DEPLOYMENTS = manifest()
 NAMES = [f"{Path(said['entrypoint']).stem.replace('_', '-')}/{said['name']}" for said in DEPLOYMENTS]
-FACES = ["assess", "drain", "quarantine", "verify", "rollback", "incident"]
+FACES = ["assess", "diagnose", "act", "drain", "quarantine", "verify", "rollback", "incident"]
 REPORTS = ["depth-report/nightly"]
 
 

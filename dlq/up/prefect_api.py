@@ -65,14 +65,14 @@ class PrefectApi:
     def healthy(self) -> bool:
         """Say whether the server answers and its database does."""
         with suppress(PrefectApiError):
-            self._call("GET", "/ready", timeout=_SHORT_TIMEOUT)
+            self.call("GET", "/ready", timeout=_SHORT_TIMEOUT)
             return True
         return False
 
     def served_since(self, deployment: str, moment: float) -> bool:
         """Say whether a runner has asked for runs of a deployment (`flow/name`) after a moment (Unix time)."""
         with suppress(PrefectApiError):
-            polled = self._call("GET", f"/deployments/name/{deployment}", timeout=_SHORT_TIMEOUT)["last_polled"]
+            polled = self.call("GET", f"/deployments/name/{deployment}", timeout=_SHORT_TIMEOUT)["last_polled"]
             return polled is not None and datetime.fromisoformat(polled).timestamp() >= moment
         return False
 
@@ -82,7 +82,7 @@ class PrefectApi:
         while True:
             check()
             try:
-                found = self._call("GET", f"/deployments/name/{name}")
+                found = self.call("GET", f"/deployments/name/{name}")
             except PrefectApiError as exc:
                 if time.monotonic() > deadline:
                     raise PrefectApiError(f"The deployment {name} was not served after {seconds:.0f} s.") from exc
@@ -93,25 +93,26 @@ class PrefectApi:
     def create_flow_run(self, deployment: str, name: str, parameters: dict[str, Any]) -> str:
         """Create a flow run that begins at once; give its id."""
         asked = {"name": name, "parameters": parameters}
-        return str(self._call("POST", f"/deployments/{deployment}/create_flow_run", asked)["id"])
+        return str(self.call("POST", f"/deployments/{deployment}/create_flow_run", asked)["id"])
 
     def state(self, flow_run: str) -> FlowRunState:
         """Look how a flow run is."""
-        return _state(self._call("GET", f"/flow_runs/{flow_run}"))
+        return _state(self.call("GET", f"/flow_runs/{flow_run}"))
 
     def flow_runs(self, *types: str) -> list[dict[str, Any]]:
         """Read the newest flow runs (200 at most), or those in states of some types; each as the API says it."""
         asked: dict[str, Any] = {"sort": "EXPECTED_START_TIME_DESC"}
         if types:
             asked["flow_runs"] = {"state": {"type": {"any_": list(types)}}}
-        found: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", asked)
+        found: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", asked)
         return found
 
     def set_state(self, flow_run: str, state: dict[str, Any]) -> None:
         """Put a flow run into a state, whatever it is in."""
-        self._call("POST", f"/flow_runs/{flow_run}/set_state", {"state": state, "force": True})
+        self.call("POST", f"/flow_runs/{flow_run}/set_state", {"state": state, "force": True})
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = _TIMEOUT) -> Any:
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = _TIMEOUT) -> Any:
+        """Call the API and give the answer; PrefectApiError when it does not come or is not 2xx."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout)
         headers = {"Content-Type": "application/json"}
         if self.auth:

@@ -2,22 +2,28 @@
 
 Flow runs are child processes that import the flows by their module path, so the folder that this was started in
 plays no part. The flows must be importable: `make install`, or `pip install -e` of the project folder.
+
+No deployment has a limit of runs at once, and the runner has none: a run that waits for an approval is a process that
+waits, and Prefect takes the slot of a paused run away and crashes it. The queue's lock keeps rivals apart.
 """
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from prefect import Flow, serve
 from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import load_flow_from_entrypoint
 from prefect.schedules import Cron, Schedule
+from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
 from dlq.settings import load_settings
 
 MANIFEST = "prefect.yaml"
+POLL_SECONDS: Final = 0.5
+"""How often the runner asks for runs; Prefect's ten seconds would be most of the time between an alert and its run."""
 
 
 class ProjectFolderError(RuntimeError):
@@ -68,15 +74,25 @@ def runner_deployments() -> list[RunnerDeployment]:
                 description=said["description"],
                 tags=said["tags"],
                 schedules=schedules(said, timezone),
+                parameters=said.get("parameters"),
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
         )
     return found
 
 
+def poll_seconds() -> float:
+    """Give the seconds between two polls: what PREFECT_RUNNER_POLL_FREQUENCY says, else POLL_SECONDS."""
+    runner = get_current_settings().runner
+    return runner.poll_frequency if "poll_frequency" in runner.model_fields_set else POLL_SECONDS
+
+
 def main() -> None:
-    """Serve until stopped; PREFECT_API_URL names the server."""
-    serve(*runner_deployments())
+    """Serve until stopped; PREFECT_API_URL names the server.
+
+    A stop does not pause the schedules: Prefect would not start them again with the next start.
+    """
+    serve(*runner_deployments(), query_seconds=poll_seconds(), pause_on_shutdown=False)
 
 
 if __name__ == "__main__":

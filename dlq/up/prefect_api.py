@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from dlq.embedded import HOST
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 TERMINAL: Final = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 _OK: Final = range(200, 300)
 _TIMEOUT: Final = 15.0
+_AGAIN_SECONDS: Final = 0.1
 _SHORT_TIMEOUT: Final = 2.0  # of a look at the health, which is repeated
 
 
@@ -112,7 +114,21 @@ class PrefectApi:
         self.call("POST", f"/flow_runs/{flow_run}/set_state", {"state": state, "force": True})
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = _TIMEOUT) -> Any:
-        """Call the API and give the answer; PrefectApiError when it does not come or is not 2xx."""
+        """Call the API and give the answer; PrefectApiError when it does not come or is not 2xx.
+
+        503 is asked again: the server says it when SQLite was busy and nothing was written.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            status, text = self._send(method, path, body, timeout)
+            if status in _OK:
+                return json.loads(text) if text else None
+            if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                said = text[:300].decode(errors="replace")
+                raise PrefectApiError(f"{method} {path} was refused: {said}", status=status)
+            time.sleep(_AGAIN_SECONDS)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout)
         headers = {"Content-Type": "application/json"}
         if self.auth:
@@ -120,16 +136,11 @@ class PrefectApi:
         try:
             connection.request(method, f"/api{path}", None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
-            text = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as exc:
             raise PrefectApiError(f"{method} {path} got no answer: {exc}.") from exc
         finally:
             connection.close()
-        if answer.status not in _OK:
-            raise PrefectApiError(
-                f"{method} {path} was refused: {text[:300].decode(errors='replace')}", status=answer.status
-            )
-        return json.loads(text) if text else None
 
 
 def _state(flow_run: dict[str, Any]) -> FlowRunState:

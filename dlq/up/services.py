@@ -88,6 +88,7 @@ class Plan:
             "PREFECT_API_KEY": "",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_API_LOG_RETRYABLE_ERRORS": "true",  # else the server's log says nothing about its 503
             # Flow runs are processes that import Prefect: without compiled modules that takes twice as long.
             "PYTHONDONTWRITEBYTECODE": "",
         }

@@ -31,6 +31,7 @@ from dlq.redaction import redact
 from dlq.setting_alerts import Receiving
 from dlq.setting_systems import Systems
 from dlq.setting_types import SecretWords, WebAddress, Words
+from dlq.up.announced import announced
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -162,13 +163,16 @@ class Settings(Systems, Receiving):
             raise UnknownQueueError(queue=name, known=sorted(self.queues)) from exc
 
 
-def load_settings() -> Settings:
+def load_settings(*, join: bool = True) -> Settings:
     """Read the environment and `dlq.toml`; ConfigError says which file or variable, which key, what is wrong.
 
-    The file is DLQ_CONFIG, else `dlq.toml` here, else `dlq.toml` in DLQ_HOME; having none is fine.
+    The file is DLQ_CONFIG, else `dlq.toml` here, else `dlq.toml` in DLQ_HOME; having none is fine. `join`: where
+    neither names a Redis, it is the one of the `dlq up` that runs in this home, if one does.
     """
     file = _find_file()
     said = _read_file(file) if file else {}
+    if join and not os.environ.get("DLQ_REDIS_URL") and (url := announced(_home()).get("redis_url")):
+        said = {"redis_url": url, **said}
     from_file = {key: value for key, value in said.items() if not os.environ.get(f"DLQ_{key.upper()}")}
     try:
         return Settings(**{**from_file, "config": file})
@@ -198,8 +202,11 @@ def _find_file() -> Path | None:
         if not Path(named).is_file():
             raise ConfigError("DLQ_CONFIG names a file that does not exist.", file=named)
         return Path(named)
-    home = Path(os.environ.get("DLQ_HOME") or Settings.model_fields["home"].default)
-    return next((file for file in (Path("dlq.toml"), home / "dlq.toml") if file.is_file()), None)
+    return next((file for file in (Path("dlq.toml"), _home() / "dlq.toml") if file.is_file()), None)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("DLQ_HOME") or Settings.model_fields["home"].default)
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _demo(console: Console, messages: int, seed: int, *, keep: bool) -> int:
-    told = load_settings()
+    told = load_settings(join=False)
     with ExitStack() as stack:
         folder = stack.enter_context(_own_folder(told.home.resolve() / "demo"))
         settings = _demo_settings(told, folder, _redis_url(stack, told))

@@ -53,7 +53,7 @@ def heeding_signals() -> Iterator[Signals]:
 
 def main(voice: Voice) -> int:
     """Run until stopped; give the exit status. DlqError says why it does not start, or cannot go on."""
-    settings = load_settings()
+    settings = load_settings(join=False)
     with heeding_signals() as signals, hold(settings.home) as home:
         plan = Plan.of(settings, home)
         plan.require_ports()

@@ -15,9 +15,8 @@ from typing import Any
 
 from dlq.embedded import HOST
 from dlq.errors import ConfigError
+from dlq.up.announced import LOCK, STATE
 from dlq.up.errors import PortInUseError, UpRunningError
-
-_LOCK, _STATE, _TOKEN = "up.lock", "up.json", "receiver-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Home:
     @property
     def token_file(self) -> Path:
         """Give the file with the receiver's token."""
-        return self.folder / _TOKEN
+        return self.folder / "receiver-token"
 
     def token(self) -> str:
         """Give the receiver's token: the one that is kept here, else a new one, readable by its owner only."""
@@ -60,10 +59,10 @@ class Home:
         return token
 
     def announce(self, state: Mapping[str, Any]) -> None:
-        """Write where everything is, for other commands in this home; see `announced`."""
-        fresh = self.folder / f"{_STATE}.new"
+        """Write where everything is, for other commands in this home; see dlq.up.announced."""
+        fresh = self.folder / f"{STATE}.new"
         fresh.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(self.folder / _STATE)
+        fresh.replace(self.folder / STATE)
 
 
 @contextmanager
@@ -72,7 +71,7 @@ def hold(folder: Path) -> Iterator[Home]:
     folder = folder.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
         raise ConfigError(f"DLQ_HOME: {folder} cannot be used: {exc.strerror}.") from exc
     with os.fdopen(descriptor, "r+") as lock:
@@ -85,22 +84,11 @@ def hold(folder: Path) -> Iterator[Home]:
         lock.flush()
         home = Home(folder, lock.fileno())
         home.logs.mkdir(exist_ok=True)
-        (folder / _STATE).unlink(missing_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
         try:
             yield home
         finally:
-            (folder / _STATE).unlink(missing_ok=True)
-
-
-def announced(folder: Path) -> dict[str, Any]:
-    """Give what the `dlq up` that runs in this home announced; empty when none runs."""
-    with suppress(OSError, ValueError), (folder / _LOCK).open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
-    return {}
+            (folder / STATE).unlink(missing_ok=True)
 
 
 def require_free_port(host: str, port: int, what: str, setting: str, host_setting: str = "") -> None:

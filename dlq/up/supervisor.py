@@ -115,7 +115,8 @@ class Supervisor:
             kept.ready, kept.since = True, time.monotonic()
             again = " again" if kept.was_ready else ""
             kept.was_ready = True
-            self.say("ready", f"{kept.service.title} is up{again} ({seconds:.0f} s)", name=kept.service.name)
+            text = f"{kept.service.title} is up{again} ({seconds:.0f} s)"
+            self.say("ready", text, name=kept.service.name, pid=child.pid)
         elif seconds > kept.service.start_seconds:
             self._died(kept, child, f"was not ready after {seconds:.0f} s")
 

@@ -132,7 +132,10 @@ class WrongKeyTypeError(BrokerError):
 class CrossSlotError(BrokerError):
     """The keys of the queue lie in different slots of the cluster."""
 
-    advice = "Use the cluster adapter, or give the keys one hash tag, as in {tokpulse}:dlq:webhooks."
+    advice = (
+        "Name the cluster in DLQ_REDIS_URL as redis-cluster://HOST:PORT, or give the queue's keys one hash tag, as in"
+        " {tokpulse}:dlq:webhooks."
+    )
 
 
 class LockedError(DlqError):

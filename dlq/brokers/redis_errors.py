@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    ClusterCrossSlotError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -17,22 +24,21 @@ from dlq.errors import (
     WrongKeyTypeError,
 )
 
+_REFUSED_IN_A_SCRIPT = "The user executing the script can't"  # a script's own refusal comes without a code
+
 
 def explain(error: Exception, what: str) -> DlqError:
     """Name a Redis failure in our words: what failed, on what, and what to do next."""
     text = str(error)
     code = text.split(" ", 1)[0]
-    if isinstance(error, AuthenticationError | NoPermissionError) or code in {
-        "NOAUTH",
-        "WRONGPASS",
-        "NOPERM",
-    }:
+    refused = isinstance(error, AuthenticationError | NoPermissionError) or code in {"NOAUTH", "WRONGPASS", "NOPERM"}
+    if refused or text.startswith(_REFUSED_IN_A_SCRIPT):
         return AuthError(f"{what}: Redis refused the credentials or lacks a permission ({text}).")
     if isinstance(error, ReadOnlyError) or code == "READONLY":
         return ReadOnlyReplicaError(f"{what}: this Redis is a read-only replica.")
     if isinstance(error, OutOfMemoryError) or code == "OOM":
         return BrokerMemoryError(f"{what}: Redis is over its maxmemory and refused the write.")
-    if code in {"CROSSSLOT", "MOVED", "ASK"}:
+    if isinstance(error, ClusterCrossSlotError | AskError):  # MovedError is one of these
         return CrossSlotError(f"{what}: this Redis is a cluster and the keys lie in different slots.")
     if code == "WRONGTYPE" or "wrong kind of value" in text:
         return WrongKeyTypeError(f"{what}: a key that should be a list is of another type ({text}).")

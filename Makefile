@@ -5,7 +5,7 @@ PACKAGES = dlq flows tasks deployments
 TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis ensure-prometheus demo test test-kubernetes check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus ensure-chromium demo test test-kubernetes check chaos bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -19,10 +19,13 @@ ensure-redis:
 ensure-prometheus:
 	@sh scripts/ensure-prometheus.sh
 
+ensure-chromium:
+	@sh scripts/ensure-chromium.sh
+
 demo: install ## an incident on a server of its own, start to end
 	$(PYTHON_BIN)/dlq demo
 
-test: install ensure-redis ensure-prometheus ## all tests, with a small sample of the chaos ones
+test: install ensure-redis ensure-prometheus ensure-chromium ## all tests, with a small sample of the chaos ones
 	$(PYTEST) $(TESTS)
 
 test-kubernetes: install ## the Kubernetes tests on a real API server too, which is built once (nine minutes, Debian 12)

@@ -36,10 +36,13 @@ def may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bo
 
 
 def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a task of a function that may be called twice with the same effect; `run_name` is a template."""
+    """Make a task of a function that may be called twice with the same effect.
+
+    `run_name` is a template of what people see of its runs, without it the name in words.
+    """
     decorate: Callable[[Callable[P, R]], Task[P, R]] = task(
         name=name,
-        task_run_name=run_name,
+        task_run_name=run_name or name.replace("-", " "),
         cache_policy=NO_CACHE,
         retries=len(DELAYS),
         retry_delay_seconds=DELAYS,

@@ -33,6 +33,11 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
+def last(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Move a column of long texts to the end: the tables of Prefect's UI show half a dozen columns at once."""
+    return frame[[*frame.columns.drop(column), column]]
+
+
 def signature_frame(assessment: Assessment) -> pd.DataFrame:
     """Give a row for each signature, the most frequent first; `share` is in percent of what was read."""
     frame = pd.DataFrame(

@@ -33,6 +33,8 @@ def drain(
     batch: p.Batch = 100,
     pause: p.Pause = 30,
     max_batches: p.MaxBatches = 10,
+    rate: p.Rate = 0,
+    on_trip: p.OnTrip = "as configured",
     types: p.Types = None,
     signatures: p.Signatures = None,
     error: p.Error = None,
@@ -44,8 +46,6 @@ def drain(
     set: p.Set = None,  # noqa: A002 - the name of the command's option
     unset: p.Unset = None,
     increment: p.Increment = None,
-    rate: p.Rate = 0,
-    on_trip: p.OnTrip = "as configured",
     grace: p.Grace = 0,
 ) -> Any:
     """Redrive messages from the DLQ to the live queue, wave by wave, and say what became of them."""

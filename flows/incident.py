@@ -34,6 +34,8 @@ def incident(
     batch: p.Batch = 100,
     pause: p.Pause = 30,
     max_batches: p.MaxBatches = 10,
+    rate: p.Rate = 0,
+    on_trip: p.OnTrip = "as configured",
     types: p.Types = None,
     signatures: p.Signatures = None,
     error: p.Error = None,
@@ -45,8 +47,6 @@ def incident(
     set: p.Set = None,  # noqa: A002 - the name of the command's option
     unset: p.Unset = None,
     increment: p.Increment = None,
-    rate: p.Rate = 0,
-    on_trip: p.OnTrip = "as configured",
     grace: p.Grace = 0,
     alert: p.FiringAlert = None,
 ) -> Any:

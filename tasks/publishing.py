@@ -27,7 +27,7 @@ def publish_assessment(found: Assessment) -> dict[str, Any]:
     from dlq.incident_report import assessment_markdown, assessment_summary  # noqa: PLC0415
 
     create_table_artifact(
-        table=frames.rows(frames.signature_frame(found)),
+        table=frames.rows(frames.last(frames.signature_frame(found), "signature")),
         key=artifact_key("signatures", found.queue),
         description=f"What lies in the DLQ of {found.queue}, by signature",
     )
@@ -64,7 +64,7 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
 
     queue = story.record.queue
     create_table_artifact(
-        table=frames.rows(frames.outcome_frame(story.outcome, story.names)),
+        table=frames.rows(frames.last(frames.outcome_frame(story.outcome, story.names), "signature")),
         key=artifact_key("outcome", queue),
         description=story.outcome.conservation,
     )

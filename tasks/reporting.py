@@ -17,6 +17,7 @@ from tasks.telling import tell_people
 
 if TYPE_CHECKING:
     from dlq.reports.nightly import Night
+    from dlq.reports.weekly import Week
 
 _TOLD = "reports told"
 # The UI's table shows five columns or so without scrolling: the long text goes last.
@@ -62,9 +63,7 @@ def publish_depth_report(nights: "list[Night]") -> tuple[list[dict[str, Any]], N
         markdown=nightly_words.markdown(nights, settings.zone, picture), key="depth-report-page", description=title
     )
     day = max(night.at for night in nights).astimezone(settings.zone)
-    settings.reports_folder.mkdir(parents=True, exist_ok=True)
-    for name, drawn in ((f"depth-{day:%Y-%m-%d}.png", picture), (f"depth-{day:%Y-%m-%d}-dark.png", dark)):
-        (settings.reports_folder / name).write_bytes(drawn)
+    _keep(f"depth-{day:%Y-%m-%d}", picture, dark)
     worst = nightly_words.worst(nights)
     notice = Notice(
         "depth-report",
@@ -88,3 +87,65 @@ def tell_report(queue: str, run: str, notice: Notice) -> None:
         tell_people(queue, notice)
         notebook.erase(_TOLD)  # one report at a time: only the newest can be retried
         notebook.note(_TOLD, {run: notice.title})
+
+
+@step("look-at-the-week", "the week of {queue}")
+def look_at_the_week(queue: str) -> "Week":
+    """Look back at the last seven days of a queue. Nothing is read from the DLQ itself."""
+    from dlq.reports.weekly import review  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    metrics = Metrics.of(settings)
+    try:
+        with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
+            week = review(broker, config, notebook, metrics, settings.zone)
+    finally:
+        metrics.close()
+    get_run_logger().info("%s: %d runs, %d days reported", queue, len(week.incidents), len(week.days))
+    return week
+
+
+@step("publish-weekly-review", "publish the weekly review")
+def publish_weekly_review(weeks: "list[Week]") -> tuple[list[dict[str, Any]], Notice]:
+    """Publish tables, page and picture of the weekly review; give the counts and what people are told."""
+    from dlq.frames import last, rows  # noqa: PLC0415 - see the module's docstring
+    from dlq.reports import weekly_frames, weekly_picture, weekly_words  # noqa: PLC0415
+
+    settings = load_settings()
+    picture, dark = (weekly_picture.picture(weeks, settings.zone, dark=dark) for dark in (False, True))
+    title = weekly_words.title(weeks, settings.zone)
+    create_table_artifact(
+        table=rows(weekly_frames.threshold_frame(weeks)), key="weekly-review-thresholds", description=title
+    )
+    create_table_artifact(
+        table=[
+            {"queue": week.queue, **row}
+            for week in weeks
+            for row in rows(last(weekly_frames.pattern_frame(week), "signature"))
+        ],
+        key="weekly-review-signatures",
+        description="What came in the week, by signature, against the week before",
+    )
+    create_table_artifact(
+        table=[
+            {"queue": week.queue, **row}
+            for week in weeks
+            for row in rows(weekly_frames.incident_frame(week, settings.zone))
+        ],
+        key="weekly-review-runs",
+        description="The runs of the week: how long they took and how they ended",
+    )
+    create_markdown_artifact(
+        markdown=weekly_words.markdown(weeks, settings.zone, picture), key="weekly-review-page", description=title
+    )
+    _keep(f"week-{max(week.until for week in weeks).astimezone(settings.zone):%Y-%m-%d}", picture, dark)
+    queue = weeks[0].queue if len(weeks) == 1 else "all queues"
+    return weekly_words.summary(weeks), Notice("weekly-review", queue, title, weekly_words.text(weeks), plot=picture)
+
+
+def _keep(name: str, picture: bytes, dark: bytes) -> None:
+    """Write a picture into the folder of reports, for light pages and for dark ones."""
+    folder = load_settings().reports_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.png").write_bytes(picture)
+    (folder / f"{name}-dark.png").write_bytes(dark)

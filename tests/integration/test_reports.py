@@ -15,9 +15,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
+from prefect.flows import Flow
 
 from dlq.embedded import EmbeddedRedis
 from flows.depth_report import depth_report
+from flows.drain import drain
+from flows.weekly_review import weekly_review
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -57,11 +60,11 @@ def fill(client: redis.Redis, count: int) -> None:
     pipe.execute()
 
 
-def report(**parameters: Any) -> FlowRun:
+def report(flow: Flow[..., Any] = depth_report, **parameters: Any) -> FlowRun:
     """Make a report as a runner does; give the flow run."""
     with get_client(sync_client=True) as server:
-        created = server.create_flow_run(depth_report, parameters=parameters)
-        run_flow(depth_report, flow_run=created, parameters=parameters, return_type="state")
+        created = server.create_flow_run(flow, parameters=parameters)
+        run_flow(flow, flow_run=created, parameters=parameters, return_type="state")
         return server.read_flow_run(created.id)
 
 
@@ -131,3 +134,26 @@ def test_memory_does_not_grow_with_the_queue(client: redis.Redis, embedded_serve
         assert depth == count
         used.append(kilobytes)
     assert used[1] - used[0] < 30_000, used
+
+
+def test_the_weekly_review_publishes_and_tells(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a nightly report: thresholds, signatures and runs as tables, a page with the picture, one message."""
+    told = []
+    monkeypatch.setattr("tasks.reporting.tell_people", lambda queue, notice: told.append((queue, notice)))
+    fill(client, 50)
+    report(tell=False)
+    drain(queue="webhooks", pace="none", reason="gateway is back")
+    run = report(weekly_review)
+    published = artifacts(run)
+    assert run.name == f"weekly-review-{datetime.now(UTC):%Y-%m-%d}"
+    assert {row["threshold"] for row in json.loads(published["weekly-review-thresholds"])} == {
+        "depth_warn",
+        "growth_per_minute",
+    }
+    assert sum(row["arrived"] for row in json.loads(published["weekly-review-signatures"])) == 50
+    ((began,),) = [[row["reason"] for row in json.loads(published["weekly-review-runs"])]]
+    assert began == "gateway is back"
+    assert "data:image/png;base64," in published["weekly-review-page"]
+    ((_, notice),) = told
+    assert notice.kind == "weekly-review"
+    assert client.llen(DLQ) == 0

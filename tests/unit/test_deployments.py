@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 DEPLOYMENTS = manifest()
 NAMES = [f"{Path(said['entrypoint']).stem.replace('_', '-')}/{said['name']}" for said in DEPLOYMENTS]
 FACES = ["assess", "diagnose", "act", "drain", "quarantine", "verify", "rollback", "incident"]
-REPORTS = ["depth-report/nightly"]
+REPORTS = ["depth-report/nightly", "weekly-review/weekly"]
 
 
 def load(said: dict[str, Any]) -> Flow[..., Any]:

@@ -15,9 +15,10 @@ from flows.incident import incident
 from flows.quarantine import quarantine
 from flows.rollback import rollback
 from flows.verify import verify
+from flows.weekly_review import weekly_review
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-FLOWS = [assess, depth_report, drain, incident, quarantine, rollback, verify]
+FLOWS = [assess, depth_report, drain, incident, quarantine, rollback, verify, weekly_review]
 CHOICES = ("queue", "pace")
 
 
@@ -41,7 +42,7 @@ def test_the_form_offers_the_configured_queues(flow: Any) -> None:
     """A person picks the queue from a list; where a flow only looks, `all` is in it."""
     names = schema(flow)["properties"]["queue"]["enum"]
     assert [name for name in names if name != "all"] == ["orders", "mails"]
-    assert ("all" in names) is (flow in {assess, depth_report})
+    assert ("all" in names) is (flow in {assess, depth_report, weekly_review})
 
 
 def test_settings_that_cannot_be_read_leave_a_text_field(settings: Path) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue, Pending, Place
 
 MAX_MESSAGES = 500  # a commit of so many takes Redis 1 ms: a time slice of the kernel's may come on top, within 5 ms
+LEAST_MESSAGES = 64
 MAX_BYTES = 512 * 1024  # one call moves no more than this, for the same reason
 _PROBES = 6  # each is a walk from the nearer end of the list
 _DEEP = 20_000  # from here on the walks are long, and there are fewer
@@ -56,5 +57,8 @@ class ChunkSize:
             self.most = min(MAX_MESSAGES, self.most * 2)
 
     def shrink(self) -> None:
-        """Ask for less: somebody else is taking messages at the same end."""
-        self.most = max(1, self.most // 2)
+        """Ask for less, which takes less time: somebody else is taking messages at the same end.
+
+        But not for so few that all that was read may be gone before it is committed.
+        """
+        self.most = max(LEAST_MESSAGES, self.most // 2)

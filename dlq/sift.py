@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dlq.brokers.base import KEEP, Batch, DeadLetterQueue, Hold, Pending, Receipt, Route
-from dlq.chunks import ChunkSize
+from dlq.chunks import LEAST_MESSAGES, ChunkSize
 from dlq.errors import QueueDisturbedError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Sift:
                 posted, chunk = None, self._forget(ahead)
                 continue
             size, verdict = verdict.cut(len(chunk), left)
-            posted = self._post(number, chunk[:size], verdict)
+            posted = self._post(number, chunk[:size], verdict, beyond=chunk[size : max(size, LEAST_MESSAGES)])
             left -= len(verdict.entries)
             chunk = ahead.result() if ahead and size == len(chunk) and left > 0 else self._forget(ahead)
         return replace(self._wave, ended=self.remaining == 0)
@@ -185,7 +185,9 @@ class Sift:
             ahead.result()
         return []
 
-    def _post(self, wave: int, chunk: Sequence[bytes], verdict: Verdict, count: int = 0) -> _Posted:
+    def _post(
+        self, wave: int, chunk: Sequence[bytes], verdict: Verdict, count: int = 0, beyond: Sequence[bytes] = ()
+    ) -> _Posted:
         """Send a batch; its receipt is read while the next chunk is decided on."""
         self._sequence += 1
         self._unsent += self.decide.new_signatures()
@@ -198,6 +200,7 @@ class Sift:
             b"".join(verdict.entries),
             verdict.edited,
             tuple(self._unsent),
+            beyond,
         )
         self._unsent = []
         self.remaining -= batch.count
@@ -210,6 +213,7 @@ class Sift:
         receipt = posted.receipt.result()
         if receipt.committed:
             self._disturbed = 0
+            self.remaining -= max(0, receipt.scanned + receipt.vanished - posted.batch.count)  # vanished beyond it
             self._count(receipt, posted.verdict)
             return _Settled(back=len(posted.verdict.entries) - receipt.selected)
         self._sequence -= 1

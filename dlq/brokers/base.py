@@ -50,7 +50,8 @@ class Batch:
 
     `actions` has one byte a message, oldest first, or a single byte for all of them. `entries` holds one packed
     ledger entry for each message that is not kept, `edited` the new bytes of each edited one, both oldest first.
-    An empty `messages` with `count` rotates that many messages unseen (all kept).
+    An empty `messages` with `count` rotates that many messages unseen (all kept). `beyond` are the next newer ones that
+    were read: they are not touched, but by them the place is found again when somebody else took all of a small batch.
     """
 
     sequence: int
@@ -61,6 +62,7 @@ class Batch:
     entries: bytes = b""
     edited: Sequence[bytes] = ()
     signatures: Sequence[tuple[int, str]] = ()
+    beyond: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Receipt:
     """What the broker did with a batch.
 
     `committed` is False when the chunk no longer lies where it was read: nothing was done, read again.
-    `scanned` messages of it were still there, `vanished` were taken by somebody else in between.
+    `scanned` messages of it were still there, `vanished` were taken by somebody else in between: of the batch, and
+    beyond it if all of the batch was.
     """
 
     scanned: int = 0

@@ -209,7 +209,7 @@ class MemoryQueue:
     def _move(self, run: MemoryRun, route: Route, batch: Batch, vanished: int) -> Receipt:
         """Sort the chunk, oldest first, and push it."""
         source = self.store.lists[route.source]
-        present = batch.count - vanished
+        present = max(0, batch.count - vanished)
         chunk = source[len(source) - present :][::-1]
         actions = batch.actions * batch.count if len(batch.actions) == 1 else batch.actions
         edits = iter(batch.edited[actions[:vanished].count(EDIT) :])
@@ -237,7 +237,7 @@ class MemoryQueue:
         run.fields["wave_selected"] = run.fields.get("wave_selected", "0") if same_wave else "0"
         for name, by in {
             "wave_selected": receipt.selected,
-            "remaining": -batch.count,
+            "remaining": -(receipt.scanned + receipt.vanished),
             "scanned": receipt.scanned,
             "vanished": receipt.vanished,
             "kept": actions.count(KEEP),
@@ -255,7 +255,7 @@ def _vanished(source: list[bytes], batch: Batch) -> int | None:
     """Count the oldest messages of the chunk that are gone; None when the chunk cannot be found."""
     if not batch.messages:
         return max(0, batch.count - len(source))
-    chunk = list(batch.messages)[::-1]
+    chunk = [*batch.messages, *batch.beyond][::-1]
     for gone in range(len(chunk)):
         rest = chunk[: len(chunk) - gone]
         if source[len(source) - len(rest) :] == rest:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -173,3 +174,28 @@ def test_unlike_sizes_go_through_one_run(desk: Desk) -> None:
     desk.put(*messages)
     desk.run(selector=Selector(corrupted=None))
     assert desk.show(Place.LIVE) == messages
+
+
+@pytest.mark.parametrize(("wave", "greed"), [(1, 1), (1, 3), (2, 7), (3, 40), (50, 55), (None, 60)])
+def test_a_greedy_consumer_of_the_dlq_does_not_stop_a_run(
+    desk: Desk, wave: int | None, greed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody takes more than the whole batch before each of the first commits: the run goes on with what is left."""
+    desk.put(*LETTERS)
+    run = desk.start()
+    through, stolen = desk.queue.commit, list[bytes]()
+
+    def commit(*given: Any) -> Any:
+        if len(stolen) < 3 * greed:
+            stolen.extend(desk.take(greed, Place.DLQ))
+        return through(*given)
+
+    monkeypatch.setattr(desk.queue, "commit", commit)
+    number = 1
+    while not run.wave(number, wave).ended:
+        number += 1
+    record = run.finish()
+    assert desk.show(Place.LIVE) == [message for message in LETTERS if message not in stolen]
+    assert desk.show() == []
+    assert (record.redriven, record.vanished, record.remaining) == (len(LETTERS) - len(stolen), len(stolen), 0)
+    assert desk.outcome().unexplained == 0

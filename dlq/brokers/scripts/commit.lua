@@ -3,8 +3,8 @@
 -- KEYS  1 source  2 fence  3 lock  4 run  5 batches  6 originals  7 signatures
 --       8 redrive-to  9 quarantine-to  10 the run that is being undone (or the run itself)
 -- ARGV  1 token  2 sequence  3 count  4 actions  5 entries  6 bytes an entry  7 lock ms  8 ledger ms  9 now ms
---       10 wave  11 guards G, then G times (place, length, head, tail)
---       then signatures S, then S times (code, text); then the edited bodies, oldest first
+--       10 wave  11 messages beyond the batch B that the guards cover too  12 guards G, then G times (place, length,
+--       head, tail); then signatures S, then S times (code, text); then the edited bodies, oldest first
 --
 -- Actions are given oldest message first: k keep, m redrive, e edit and redrive, q quarantine, d drop;
 -- one letter alone stands for the whole chunk.
@@ -26,12 +26,14 @@ if done then
   return {'already', scanned, 0, redis.call('LLEN', source), (#done - 24) / entry_size, 0}
 end
 
--- Where does the chunk that the client read lie now? Consumers may have taken some of its oldest messages.
+-- Where does the chunk that the client read lie now? Consumers may have taken some of its oldest messages, or all of
+-- the batch and some beyond it.
 local depth = redis.call('LLEN', source)
-local found = redis.call('LRANGE', source, -count, -1)
+local beyond = tonumber(ARGV[11])
+local found = redis.call('LRANGE', source, -(count + beyond), -1)
 local size = #found
-local guards = tonumber(ARGV[11])
-local at = 12
+local guards = tonumber(ARGV[12])
+local at = 13
 local first = 1
 if guards > 0 then
   local function same(message, base)
@@ -52,8 +54,10 @@ if guards > 0 then
   end
 end
 at = at + 4 * guards
-local present = size - first + 1
-local popped = count - present
+first = first + beyond
+local present = math.max(0, size - first + 1)
+local popped = count - present -- of the batch
+local vanished = count - (size - first + 1) -- and beyond it
 
 -- Sort the chunk by action, oldest first.
 local redrive, quarantine, keep, stash = {}, {}, {}, {}
@@ -122,7 +126,7 @@ if #redrive > 0 and not list_or_none(KEYS[8]) then return {'wrongtype', KEYS[8]}
 if #quarantine > 0 and not list_or_none(KEYS[9]) then return {'wrongtype', KEYS[9]} end
 
 -- The first write. Out of memory, read-only replica and too few replicas are all refused here, with nothing done.
-local arrived = depth - tonumber(state[2] or depth) + popped
+local arrived = depth - tonumber(state[2] or depth) + vanished
 local header = struct.pack('<I4I4i4I4I8', present, #keep, arrived, wave, now)
 redis.call('HSET', batches, sequence, header .. entries)
 
@@ -167,9 +171,9 @@ redis.call('HSET', run, 'depth', depth, 'sequence', sequence, 'wave', wave, 'upd
 local function add(field, by)
   if by ~= 0 then redis.call('HINCRBY', run, field, by) end
 end
-add('remaining', -count)
+add('remaining', -(present + vanished))
 add('scanned', present)
-add('vanished', popped)
+add('vanished', vanished)
 add('kept', #keep)
 add('redriven', redriven + edited)
 add('edited', edited)
@@ -180,4 +184,4 @@ if KEYS[10] ~= run and selected > 0 then
 end
 for _, key in ipairs({run, batches, originals, KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[8]) end
 redis.call('PEXPIRE', KEYS[3], ARGV[7])
-return {'done', present, popped, depth, selected, bytes}
+return {'done', present, vanished, depth, selected, bytes}

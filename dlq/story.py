@@ -14,6 +14,7 @@ from dlq.ledger import RunRecord, unpack_signatures
 from dlq.reading import Reading
 from dlq.settings import QueueConfig
 from dlq.signatures import Signature
+from dlq.success import success_of
 from dlq.verify import Outcome, verify
 
 
@@ -55,6 +56,7 @@ class Story:
             "kept": self.record.kept,
             "conservation": self.outcome.conservation,
             "verdict": self.outcome.verdict,
+            "success_rate": success_of(self.record.facts),
             "breaker": self.outcome.breaker,
             "stopped": [asdict(halted) for halted in stopped(self.record)],
         }

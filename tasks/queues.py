@@ -14,6 +14,7 @@ from dlq.opening import open_notebook, open_queue
 from dlq.preview import Preview, preview
 from dlq.rollback import Undone, roll_back
 from dlq.settings import load_settings
+from dlq.success import note_success
 from dlq.watch import look_back
 from tasks.job import Job
 from tasks.retries import step
@@ -68,6 +69,7 @@ def verify_run(queue: str, run_id: str) -> "Story":
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
         look_back(broker, config, run_id, notebook)
+        note_success(broker, settings, queue, run_id)
         story = Story.of(broker, config, run_id)
     get_run_logger().info("%s", story.outcome.conservation)
     return story

@@ -136,7 +136,9 @@ def _drive_and_report(
     from dlq.opening import open_notebook  # noqa: PLC0415
     from dlq.pace import Mode, Pace  # noqa: PLC0415
     from dlq.reading import Reading  # noqa: PLC0415
+    from dlq.run import find_run  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.success import note_success  # noqa: PLC0415
     from dlq.undoing import withdraw_tripped  # noqa: PLC0415
     from dlq.verify import verify  # noqa: PLC0415
     from dlq.watch import look_back  # noqa: PLC0415
@@ -144,17 +146,21 @@ def _drive_and_report(
     pace = Pace.from_parameters(request.pace)
     with open_notebook(load_settings(), config.name) as notebook:
         record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress, notebook)
-        withdraw_tripped(broker, config, record)
+        if withdraw_tripped(broker, config, record):
+            record = find_run(broker, record.run_id)
         if record.redriven and (pace.mode is not Mode.ADAPTIVE or record.state != "done"):
             drive.settle(broker, settle, _GRACE if grace is None else grace, time.sleep)
         look_back(broker, config, record.run_id, notebook)
+    success = note_success(broker, load_settings(), config.name, record.run_id) if record.redriven else ""
     outcome = verify(broker, record.run_id, Reading.of(config))
     broker.annotate(record.run_id, {"conservation": outcome.conservation})
     texts = broker.signatures(record.run_id)
     if as_json:
-        emit(result_json(record, outcome))
+        emit(result_json(record, outcome) | {"success_rate": success or None})
     else:
         show_result(record, outcome, texts)
+        if success:
+            click.echo(f"processing success rate: {success}")
     if outcome.unexplained:
         sys.exit(1)
     if outcome.breaker:

@@ -8,8 +8,7 @@ from dlq import frames
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import Table, cell, markdown
 from dlq.story import Story
-
-NOT_CONFIGURED = "not configured"
+from dlq.success import success_of
 
 
 def asked(story: Story, zone: tzinfo) -> dict[str, str]:
@@ -25,7 +24,7 @@ def asked(story: Story, zone: tzinfo) -> dict[str, str]:
         "Reason": record.reason or "none given",
         "Began": began,
         **{name.capitalize(): json.dumps(value) for name, value in parts.items() if value not in ({}, [], None)},
-        "Success rate": NOT_CONFIGURED,
+        "Success rate": success_of(record.facts),
     }
 
 

@@ -6,14 +6,15 @@ The environment wins over the file, the file over the defaults. Reading happens 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    BaseModel,
     Field,
     SecretStr,
     ValidationError,
@@ -27,10 +28,10 @@ from dlq import addresses
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.policy_table import Policy
 from dlq.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresholds
-from dlq.redaction import redact
+from dlq.redaction import conceal, redact
 from dlq.setting_alerts import Receiving
 from dlq.setting_systems import Systems
-from dlq.setting_types import SecretWords, WebAddress, Words
+from dlq.setting_telling import Telling
 from dlq.up.announced import announced
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["FieldConfig", "QueueConfig", "Settings", "Thresholds", "load_settings"]
 
 
-class Settings(Systems, Receiving):
+class Settings(Systems, Receiving, Telling):
     """What the program was told; passwords stay inside SecretStr."""
 
     model_config = SettingsConfigDict(
@@ -60,17 +61,6 @@ class Settings(Systems, Receiving):
     # Everything on one machine: see dlq/up.
     ui_port: int = Field(default=4200, ge=1, le=65_535, description="Port of the Prefect server that `dlq up` starts")
     redis_port: int = Field(default=6399, ge=1, le=65_535, description="Port of the Redis that `dlq up` starts")
-
-    # Telling people: see dlq/notices.
-    slack_token: SecretStr | None = Field(default=None, description="Bot token (xoxb-…) of the Slack app")
-    slack_channel: str | None = Field(default=None, description="Channel of the incidents: its id (C…) or #name")
-    slack_url: WebAddress = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
-    slack_signing_secret: SecretStr | None = Field(default=None, description="Proves that a pressed button is Slack's")
-    slack_approvers: Words = Field(default=(), description="Slack user ids (U…) that may approve and reject")
-    slack_mentions: dict[Literal["1", "2", "3"], str] = Field(
-        default_factory=dict, description="Whom a level of escalation mentions: user (U…) or group ids (S…), or here"
-    )
-    notify_urls: SecretWords = Field(default=(), description="Addresses of other channels, in apprise's form")
 
     # What may happen by itself, what is looked at before, and where archives lie: see dlq/policy_table.py.
     policy: Policy = Policy()
@@ -131,6 +121,12 @@ class Settings(Systems, Receiving):
                 raise ValueError(f"alerts.{name}.queue: there is no queue {rule.queue}; known: {known}")
         return self
 
+    @model_validator(mode="after")
+    def _conceal(self) -> Self:
+        """Have every credential hidden wherever a text is made fit to be shown."""
+        conceal(*secrets_of(self))
+        return self
+
     @property
     def redacted(self) -> str:
         """Give the Redis address for display, without its password."""
@@ -181,6 +177,21 @@ def load_settings(*, join: bool = True) -> Settings:
     except ValidationError as exc:
         problems = [_problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)]
         raise ConfigError("; ".join(problems) + ".") from exc
+
+
+def secrets_of(value: object) -> Iterator[str]:
+    """Find the credentials among settings, however deep."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from secrets_of(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from secrets_of(part)
 
 
 def _is_address(text: str) -> bool:

@@ -23,7 +23,7 @@ from tasks.customers import find_customers
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
-from tasks.telling import tell_assessment, tell_outcome
+from tasks.telling import close_status_page, open_status_page, tell_assessment, tell_outcome
 
 
 @flow(name="incident", flow_run_name=run_name, on_failure=[tell_of_failure], on_crashed=[tell_of_failure])
@@ -78,10 +78,12 @@ def incident(
     find_customers(queue, job.run_id)
     publish_assessment(before)
     tell_assessment(before, job.run_id)
+    open_status_page(before, job.run_id)
     work_through(job)
     give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
     report = write_report(story, before)
     note_run(queue, job.run_id, {"report": report})
     tell_outcome(story, report)
+    close_status_page(story, before)
     return concluded(publish_story(story, report))

@@ -45,6 +45,28 @@ def tell_assessment(found: Assessment, run_id: str) -> list[Delivery]:
     return _tell(settings, found.queue, assessment_notice(found, run_id, plot))
 
 
+@step("open-status-page")
+def open_status_page(found: Assessment, run_id: str) -> None:
+    """Tell the public status page of a severe incident."""
+    from dlq.incident_report import public  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    with open_notebook(settings, found.queue) as notebook:
+        delivery = public.open_page(settings, notebook, found, run_id)
+    get_run_logger().info("status page: %s", delivery.reached if delivery else "not severe enough")
+
+
+@step("close-status-page")
+def close_status_page(story: "Story", before: Assessment) -> None:
+    """Bring what the public status page says of this incident up to its outcome, if it says anything."""
+    from dlq.incident_report import public  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    with open_notebook(settings, story.record.queue) as notebook:
+        delivery = public.close_page(settings, notebook, story, before)
+    get_run_logger().info("status page: %s", delivery.reached if delivery else "it says nothing of this")
+
+
 @step("show-incident")
 def show_incident(queue: str, run_id: str, facts: dict[str, Any] | None = None) -> None:
     """Bring the incident's message up to date with the queue, the ledger, and `facts`: fields of Incident.

@@ -2,6 +2,18 @@
 
 from dlq.notices.incident import Incident, Question, State, Verdict
 from dlq.notices.notice import Delivery, Notice, Reached
-from dlq.notices.sending import deliveries, send, show
+from dlq.notices.sending import deliveries, send, show, update_status_page
 
-__all__ = ["Delivery", "Incident", "Notice", "Question", "Reached", "State", "Verdict", "deliveries", "send", "show"]
+__all__ = [
+    "Delivery",
+    "Incident",
+    "Notice",
+    "Question",
+    "Reached",
+    "State",
+    "Verdict",
+    "deliveries",
+    "send",
+    "show",
+    "update_status_page",
+]

@@ -39,11 +39,29 @@ def send(settings: Settings, notebook: Notebook, notice: Notice) -> list[Deliver
     Never raises. A channel that failed is left alone for a while, and for the rest of the run when it is wrongly set up
     or has cost too much time already. What became of a notice is kept with its run: see `deliveries`.
     """
+    absent = not_configured(settings)
+    return _through(channels(settings), absent, notebook, notice)
+
+
+def update_status_page(settings: Settings, notebook: Notebook, notice: Notice) -> Delivery:
+    """Send a state to the status page, once; the notice's kind is the state, in the words of status pages.
+
+    Never raises, and is as bounded as `send`.
+    """
+    from dlq.notices.status_page import STATUS_PAGE, StatusPage  # noqa: PLC0415 - httpx is read when it is needed
+
+    if settings.status_page_url is None:
+        return _through([], [STATUS_PAGE], notebook, notice)[0]
+    return _through([StatusPage.of(settings)], [], notebook, notice)[0]
+
+
+def _through(ways: Sequence[Channel], absent: Sequence[str], notebook: Notebook, notice: Notice) -> list[Delivery]:
+    """Tell a notice through each of the channels that is not down and has not told it yet."""
     notebook = _steady(notebook)
-    found = [Delivery(name, Reached.NOT_CONFIGURED, title=notice.title) for name in not_configured(settings)]
+    found = [Delivery(name, Reached.NOT_CONFIGURED, title=notice.title) for name in absent]
     patience = Patience(notebook, notice.run_id)
     ready: list[Channel] = []
-    for channel in channels(settings):
+    for channel in ways:
         if patience.told(channel.name, notice):
             found.append(Delivery(channel.name, Reached.BEFORE, title=notice.title))
         elif why := patience.down(channel.name):

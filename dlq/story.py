@@ -30,19 +30,23 @@ class Story:
     verified_at: datetime
     depth: int
     """Messages in the DLQ at the verification, those that came back among them."""
+    keys: dict[int, str] = field(default_factory=dict)
+    """The keys of the signatures, by their code in the ledger."""
 
     @classmethod
     def of(cls, queue: DeadLetterQueue, config: QueueConfig, run_id: str) -> Self:
         """Verify a run and read its ledger; RunNotFoundError when there is none."""
         reading = Reading.of(config)
         outcome = verify(queue, run_id, reading)
-        names = {code: str(Signature(*parts)) for code, parts in unpack_signatures(queue.signatures(run_id)).items()}
+        known = {code: Signature(*parts) for code, parts in unpack_signatures(queue.signatures(run_id)).items()}
+        names = {code: str(signature) for code, signature in known.items()}
+        keys = {code: signature.key for code, signature in known.items()}
         record = queue.run(run_id)
         if record is None:  # it expired since the line above
             raise RunNotFoundError(run=run_id)
         batches = list(queue.batches(run_id))
         course, waves = frames.course(record, batches), frames.waves(batches)
-        return cls(record, outcome, names, course, waves, datetime.now(UTC), queue.depth(Place.DLQ))
+        return cls(record, outcome, names, course, waves, datetime.now(UTC), queue.depth(Place.DLQ), keys)
 
     def summary(self) -> dict[str, Any]:
         """Give the counts that programs read, with the names that the `dlq` command uses."""

@@ -7,6 +7,7 @@ from typing import Self
 
 from dlq import frames
 from dlq.assess import Assessment
+from dlq.bounces import stopped
 from dlq.customers import Affected, remembered
 from dlq.durations import format_duration
 from dlq.incident_report import advice, drafts
@@ -111,6 +112,11 @@ class IncidentReport:
             worst = max(bad, key=lambda seen: seen.bounced)
             name = self.story.names.get(worst.code, f"signature {worst.code}")
             found.append(f"{len(bad):,} signatures bounced, most of all {name} ({worst.bounced:,}): mend them first.")
+        names = {key: self.story.names[code] for code, key in self.story.keys.items()}
+        found += [
+            f"{names.get(one.key, one.key)} was stopped ({one.why}): {one.bounced:,} of {one.sent:,} bounced."
+            for one in stopped(self.story.record)[:MOST_ROWS]
+        ]
         return found or ["Nothing: the DLQ is empty and every message is accounted for."]
 
     def timeline(self) -> Table:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlq.bounces import stopped
 from dlq.brokers.base import Place
 from dlq.durations import format_duration
+from dlq.ledger import unpack_signatures
 from dlq.notices.incident import State, Verdict
 from dlq.notices.notice import Notice
 from dlq.redaction import redact
 from dlq.run import Request
+from dlq.signatures import Signature
 
 if TYPE_CHECKING:
     from dlq.assess import Assessment
@@ -55,6 +58,15 @@ def standing_facts(queue: DeadLetterQueue, record: RunRecord) -> dict[str, Any]:
     }
     if record.quarantined:
         facts["quarantined"] = record.quarantined
+    if halted := stopped(record):
+        names = {
+            signature.key: str(signature)
+            for parts in unpack_signatures(queue.signatures(record.run_id)).values()
+            for signature in [Signature(*parts)]
+        }
+        facts["verdicts"] = tuple(
+            Verdict(names.get(one.key, f"signature {one.key}"), "stopped", one.sent, one.bounced) for one in halted
+        )
     planned = _planned(record)
     return facts | ({"planned": planned} if planned is not None else {})
 
@@ -70,11 +82,11 @@ def outcome_state(story: Story, config: QueueConfig) -> State:
 
 def outcome_facts(story: Story, state: State) -> dict[str, Any]:
     """Give what the verification says about an incident, as fields of Incident."""
-    outcome = story.outcome
+    outcome, halted = story.outcome, {one.key for one in stopped(story.record)}
     verdicts = tuple(
         Verdict(
             story.names.get(seen.code, f"signature {seen.code}"),
-            seen.verdict,
+            "stopped" if story.keys.get(seen.code) in halted else seen.verdict,
             seen.delivered + seen.bounced + seen.pending,
             seen.bounced,
         )

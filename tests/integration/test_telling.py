@@ -44,7 +44,7 @@ def world(
 def test_an_incident_is_told_from_its_assessment_to_its_outcome(world: tuple[redis.Redis, FakeSlack]) -> None:
     """One message ends as resolved; its thread has the assessment and the summary, each with its plot."""
     _, slack = world
-    summary = incident(queue="webhooks", batch=10, pause=0, max_batches=0)
+    summary = incident(queue="webhooks", pace="fixed", batch=10, pause=0, max_batches=0)
     (root,) = slack.roots
     assert "webhooks: resolved" in root["text"]
     assert "40 of 40 messages" in texts(root)
@@ -60,7 +60,7 @@ def test_a_slack_that_hangs_fails_no_drain(world: tuple[redis.Redis, FakeSlack])
     """Every message is moved, and what was not told can be read."""
     client, slack = world
     slack.always = Fault("hang")
-    summary = incident(queue="webhooks", batch=10, pause=0, max_batches=0)
+    summary = incident(queue="webhooks", pace="fixed", batch=10, pause=0, max_batches=0)
     assert summary["redriven"] == client.llen(LIVE) == 40
     with open_notebook(load_settings(), "webhooks") as notebook:
         missed = [one for one in deliveries(notebook, summary["run_id"]) if one.missed]
@@ -72,7 +72,7 @@ def test_a_failure_is_told(world: tuple[redis.Redis, FakeSlack]) -> None:
     """A flow run that fails says so in its incident's message, with the reason in the thread."""
     client, slack = world
     client.set(LIVE, "not a list")
-    state = incident(queue="webhooks", batch=10, pause=0, return_state=True)
+    state = incident(queue="webhooks", pace="fixed", batch=10, pause=0, return_state=True)
     (root,) = slack.roots
     assert state.is_failed()
     assert "webhooks: failed" in root["text"]

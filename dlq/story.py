@@ -1,6 +1,6 @@
 """A run told from its ledger: who asked for what, how it went, what became of the messages."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 

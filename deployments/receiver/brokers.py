@@ -1,7 +1,7 @@
 """Looks at the queues themselves, in a thread and bounded in time: a broker that hangs makes no request hang."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from deployments.receiver.answers import NotNowError
@@ -16,12 +16,12 @@ PATIENCE = 8.0
 """Seconds for a look."""
 
 
-async def over_threshold(settings: Settings) -> tuple[str, ...]:
-    """Name the queues whose DLQ is deeper than their warning threshold."""
-    looks = [_look(settings, name, lambda broker: broker.depth(Place.DLQ)) for name in settings.queues]
-    depths = await asyncio.gather(*looks)
-    pairs = zip(settings.queues.values(), depths, strict=True)
-    return tuple(config.name for config, depth in pairs if depth > config.thresholds.depth_warn)
+async def over_threshold(settings: Settings, queues: Iterable[str]) -> tuple[str, ...]:
+    """Name those of the queues whose DLQ is deeper than its warning threshold."""
+    names = list(queues)
+    depths = await asyncio.gather(*(_look(settings, name, lambda broker: broker.depth(Place.DLQ)) for name in names))
+    pairs = zip(names, depths, strict=True)
+    return tuple(name for name, depth in pairs if depth > settings.queues[name].thresholds.depth_warn)
 
 
 async def holder(settings: Settings, queue: str) -> str:

@@ -36,7 +36,7 @@ async def choose(settings: Settings, alerts: Iterable[FiringOrResolved]) -> list
         elif alert.status == "resolved":
             choices.append(Choice(tuple(settings.queues)))
         else:
-            over = over if over is not None else await brokers.over_threshold(settings)
+            over = over if over is not None else await brokers.over_threshold(settings, settings.queues)
             choices.append(Choice(over))
     return choices
 

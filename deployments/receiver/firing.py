@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
 from deployments.receiver import brokers, incidents
 from deployments.receiver.answers import NotNowError
@@ -47,9 +48,13 @@ class Firing:
                 await self._create(known.newest)
                 continue
             newest = await self._with_end(known, started)
-            self._repeat(known, newest, started)
+            await self._repeat(known, newest, started)
             await self._join([key for key in self.alerts if self._belongs(newest, key)], newest)
-            if not self.alerts or await self._held_by_others(newest) or self._capped(known):
+            held_by = await brokers.holder(self.receiver.settings, self.queue) if self.alerts else ""
+            if newest is not None and held_by == newest.run_id and newest.flow_run is not None:
+                await self._look_again(newest, newest.flow_run)
+                continue
+            if not self.alerts or await self._held_by_others(held_by) or self._capped(known):
                 return self.results
             await self._claim(known)
         raise NotNowError(f"queue {self.queue}: too many alerts at once; send this again.")
@@ -96,9 +101,15 @@ class Firing:
             await self._note(partial(incidents.note_end, number=newest.number, ended=ended))
         return replace(newest, ended=ended)
 
-    def _repeat(self, known: Standing, newest: Incident | None, started: Mapping[str, str]) -> None:
-        """Set aside the alerts that have had a run of their own, or belong to the newest incident already."""
+    async def _repeat(self, known: Standing, newest: Incident | None, started: Mapping[str, str]) -> None:
+        """Set aside the alerts that have had a run of their own, or belong to the newest incident already.
+
+        One that joined, and still fires when that is over, may start the next; but not for its own sake: rules that
+        look back an hour go on firing over an empty DLQ.
+        """
         over = newest is not None and newest.ended is not None and not self._settling(newest.ended)
+        if over and any(known.firing(key) and key not in started for key in self.alerts):
+            over = self.queue in await brokers.over_threshold(self.receiver.settings, [self.queue])
         for key in list(self.alerts):
             if key in self._claimed and key in started:
                 self._result(key, Outcome.STARTED, newest)
@@ -132,17 +143,21 @@ class Firing:
         for key in keys:
             self._result(key, Outcome.JOINED, newest)
 
-    async def _held_by_others(self, newest: Incident | None) -> bool:
+    async def _look_again(self, newest: Incident, flow_run: UUID) -> None:
+        """Look whether the newest incident, which had ended and still holds the queue, goes on: people can retry it."""
+        seen = await self.receiver.look(flow_run)
+        if seen is None or seen.ended is not None:
+            raise NotNowError(f"queue {self.queue}: run {newest.run_id} has ended, and its lock has yet to expire.")
+        await self._note(partial(incidents.forget_end, number=newest.number))
+
+    async def _held_by_others(self, held_by: str) -> bool:
         """Let alerts join a run that people began; nothing is noted, so they start one when they come after it."""
-        held_by = await brokers.holder(self.receiver.settings, self.queue)
         if not held_by:
             return False
-        if newest is not None and held_by == newest.run_id:
-            raise NotNowError(f"queue {self.queue}: run {held_by} has ended, and its lock has yet to expire.")
         said = f"fires during this run: {self._names(list(self.alerts))}"
         await self._note(lambda notebook: tell(notebook, held_by, "alert", said, who=WHO))
         for key in list(self.alerts):
-            self._result(key, Outcome.JOINED, newest, note=f"run {held_by} holds the queue", run_id=held_by)
+            self._result(key, Outcome.JOINED, None, note=f"run {held_by} holds the queue", run_id=held_by)
         return True
 
     def _capped(self, known: Standing) -> bool:

@@ -103,6 +103,11 @@ def note_end(notebook: Notebook, number: int, ended: datetime) -> None:
     notebook.note(_CLAIMS, {f"{number}:end": ended.isoformat()})
 
 
+def forget_end(notebook: Notebook, number: int) -> None:
+    """Take back that an incident ended: somebody has its run tried again."""
+    notebook.erase(_CLAIMS, f"{number}:end")
+
+
 def withdraw(notebook: Notebook, number: int) -> None:
     """Take back a claim whose run can never be created."""
     notebook.erase(_CLAIMS, str(number))

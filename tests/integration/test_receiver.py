@@ -19,7 +19,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Completed, Pending, Running, State
+from prefect.states import Completed, Failed, Pending, Running, State
 from pydantic import SecretStr
 
 from deployments.receiver import incidents
@@ -177,14 +177,16 @@ def test_an_alert_after_the_incident_starts_the_next(receiver: Served, prefect: 
 
 
 def test_what_still_fires_long_after_the_incident_starts_the_next(
-    settings: Settings, prefect: SyncPrefectClient
+    settings: Settings, prefect: SyncPrefectClient, broker: redis.Redis
 ) -> None:
-    """An alert that joined has had no run of its own: it is not forgotten; the one that had is."""
+    """One that joined has had no run of its own: it starts one when the DLQ is over its threshold, else none."""
     with receiving(settings.model_copy(update={"receiver_settle": 0.0})) as receiver:
         receiver.outcomes(alert())
         assert receiver.outcomes(alert("DLQGrowingFast")) == ["joined"]
         put(prefect, runs(prefect)[0], Pending(), Running(), Completed())
         forget_looks()
+        assert receiver.outcomes(alert(), alert("DLQGrowingFast")) == ["repeated", "repeated"]
+        broker.lpush(DLQ, *range(1_001))
         assert receiver.outcomes(alert(), alert("DLQGrowingFast")) == ["repeated", "started"]
         assert len(runs(prefect)) == 2
 
@@ -197,6 +199,24 @@ def test_a_run_that_people_began_is_joined(receiver: Served, prefect: SyncPrefec
         assert [event.kind for event in told(settings, run.run_id)] == ["alert"]
         run.finish()
     assert receiver.outcomes(alert()) == ["started"]
+    assert len(runs(prefect)) == 1
+
+
+def test_a_run_that_people_try_again_is_joined(
+    receiver: Served, prefect: SyncPrefectClient, settings: Settings
+) -> None:
+    """An incident that had ended goes on under its own name; as long as only its lock is left, posts come again."""
+    (first,) = receiver.post(alert()).json()["results"]
+    (run,) = runs(prefect)
+    put(prefect, run, Failed())
+    forget_looks()
+    later = alert(startsAt=(datetime.now(UTC) + timedelta(minutes=1)).isoformat())
+    with open_queue(settings, "webhooks") as (queue, config):
+        start(queue, config, Request(Kind.DRAIN, "alert"), first["run_id"])
+        assert receiver.post(later).status_code == 503
+        put(prefect, run, Running())
+        forget_looks()
+        assert receiver.outcomes(later) == ["joined"]
     assert len(runs(prefect)) == 1
 
 

@@ -159,6 +159,10 @@ def test_work_in_hand_survives_its_service_and_ends_with_the_rest(box: Box) -> N
     until(supervisor, lambda: supervisor.ready and supervisor.pids["runner"] != leader)
     assert not gone(work)
     supervisor.stop()
+    for _ in range(100):  # a signal takes effect when the kernel gets round to it
+        if gone(work):
+            break
+        time.sleep(0.05)
     assert gone(work)
 
 

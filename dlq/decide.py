@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from dlq.brokers.base import EDIT, KEEP, QUARANTINE, REDRIVE
@@ -42,27 +43,38 @@ class Choose:
         """Decide on a chunk, oldest message first."""
         if self.edit:
             return self._edited(messages)
-        scan = self.reading.lane.entries(messages)
-        rows = self._rows(scan, self.action)
-        ill = self.action == REDRIVE and bool(self.poison) and not self.poison.isdisjoint(scan.identities)
-        answers = {self._answer(*pair) for pair in set(zip(scan.codes, scan.corrupted, strict=True))}
-        if answers == {True} and not ill:
-            return Verdict(self.action, rows, [], scan.codes)
-        if answers == {False}:
+        scan = self.reading.lane.entries(messages, self._never)
+        chosen = self._chosen(messages, scan)
+        if True not in chosen:
             return Verdict(KEEP, [], [], scan.codes)
-        chosen = [
-            self._matches(raw, code) if (answer := self._answers[code, bad]) is None else answer
-            for raw, code, bad in zip(messages, scan.codes, scan.corrupted, strict=True)
-        ]
+        ill = self.action == REDRIVE and bool(self.poison) and not self.poison.isdisjoint(scan.identities)
+        if False not in chosen and not ill:
+            return Verdict(self.action, self._rows(scan, self.action), [], scan.codes)
         actions = b"".join([self.action if yes else KEEP for yes in chosen])
         if ill:
-            actions, rows = self._put_aside(scan, actions, rows)
-        return Verdict(actions, [row for row, yes in zip(rows, chosen, strict=True) if yes], [], scan.codes)
+            actions, rows = self._put_aside(scan, actions, self._rows(scan, self.action))
+            return Verdict(actions, list(compress(rows, chosen)), [], scan.codes)
+        return Verdict(actions, self._rows(scan.only(chosen), self.action), [], scan.codes)
 
     def skip(self, keys: Iterable[str]) -> None:
         """Keep the messages of these signatures from now on."""
         self._skipped |= set(keys)
         self._answers.clear()
+
+    def _never(self, code: int) -> bool:
+        """Say whether healthy messages of this signature are all kept."""
+        return self._answer(code, corrupted=False) is False
+
+    def _chosen(self, messages: list[bytes], scan: Entries) -> list[bool]:
+        """Ask the selector about each message, by its signature where that is enough."""
+        if True not in scan.corrupted:
+            answers = {code: self._answer(code, corrupted=False) for code in set(scan.codes)}
+            if None not in answers.values():
+                return list(map(answers.__getitem__, scan.codes))  # type: ignore[arg-type]
+        return [
+            self._matches(raw, code) if (answer := self._answer(code, bad)) is None else answer
+            for raw, code, bad in zip(messages, scan.codes, scan.corrupted, strict=True)
+        ]
 
     def _put_aside(self, scan: Entries, actions: bytes, rows: list[bytes]) -> tuple[bytes, list[bytes]]:
         """Put the poison among what is to be redriven into the quarantine."""

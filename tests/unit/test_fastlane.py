@@ -88,6 +88,18 @@ def test_shapes_and_texts_that_look_alike_are_told_apart(messages: list[bytes]) 
     assert fast.entries(messages) == slowly(FieldConfig(), messages)
 
 
+@given(st.lists(MESSAGES, max_size=12), st.sets(st.integers(1, 6)))
+def test_what_is_unwanted_is_read_as_far_as_its_code(messages: list[bytes], unwanted: set[int]) -> None:
+    """Corruption and codes are the same; the rest is the same or, where the code is unwanted and was known, empty."""
+    messages = messages + messages
+    found = lane(FieldConfig()).entries(messages, unwanted.__contains__)
+    expected = slowly(FieldConfig(), messages)
+    assert (found.corrupted, found.codes) == (expected.corrupted, expected.codes)
+    for column, whole in ((found.fingerprints, expected.fingerprints), (found.identities, expected.identities)):
+        for code, one, other in zip(expected.codes, column, whole, strict=True):
+            assert one == other or (code in unwanted and not one)
+
+
 def test_an_empty_chunk_has_no_entries() -> None:
     """And is no error."""
     assert lane(FieldConfig()).entries([]) == ([], [], [], [])

@@ -18,6 +18,7 @@ from dlq.embedded import die_with_parent
 STOP_SECONDS: Final = 10.0
 MOST_LOG_BYTES: Final = 10_000_000
 _TAIL_LINES: Final = 6
+_REAP_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -60,9 +61,12 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process and all of its group at once."""
+        """Kill the process and all of its group at once, and see it gone; what nobody reaps is waited for a second."""
         signal_group(self.pid, signal.SIGKILL)
         self.process.wait()
+        deadline = time.monotonic() + _REAP_SECONDS
+        while signal_group(self.pid, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def log_tail(self) -> str:
         """Give the last lines of the output, on one line."""

@@ -14,6 +14,7 @@ from dlq.errors import DlqError
 from dlq.settings import load_settings
 from dlq.up.guard import Guard
 from dlq.up.home import hold
+from dlq.up.leftovers import in_hand
 from dlq.up.services import Plan, answers
 from dlq.up.supervisor import Supervisor
 from dlq.up.voice import Voice
@@ -66,7 +67,9 @@ def main(voice: Voice) -> int:
                     _announce(voice, plan, supervisor, time.monotonic() - started)
                     announced = True
                 time.sleep(TICK_SECONDS)
-            voice.say("stopping", "Stopping ... (once more: at once)")
+            runs = in_hand(plan.api)
+            more = f" These flow runs go on with the next start: {', '.join(runs)}." if runs else ""
+            voice.say("stopping", f"Stopping ... (once more: at once){more}", flow_runs=runs)
         voice.say("stopped", f"Stopped. The state stays in {home.folder}.")
     return 0
 

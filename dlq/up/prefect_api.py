@@ -101,12 +101,12 @@ class PrefectApi:
         """Look how a flow run is."""
         return _state(self.call("GET", f"/flow_runs/{flow_run}"))
 
-    def flow_runs(self, *types: str) -> list[dict[str, Any]]:
+    def flow_runs(self, *types: str, timeout: float = _TIMEOUT) -> list[dict[str, Any]]:
         """Read the newest flow runs (200 at most), or those in states of some types; each as the API says it."""
         asked: dict[str, Any] = {"sort": "EXPECTED_START_TIME_DESC"}
         if types:
             asked["flow_runs"] = {"state": {"type": {"any_": list(types)}}}
-        found: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", asked)
+        found: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", asked, timeout)
         return found
 
     def set_state(self, flow_run: str, state: dict[str, Any]) -> None:

@@ -12,9 +12,8 @@ class Service:
     """One program that is kept running.
 
     `ready` says, quickly and without raising, whether it serves; it is asked after each start, with the moment of
-    the start. `needs` names the services that must be ready before this one starts. `spares_work`: what the
-    program had started goes on when it dies (flow runs), instead of being ended with it. `before` is called once,
-    before the first start.
+    the start. `needs` names the services that must be ready before this one starts. `before` is called before each
+    start; nothing of an earlier start runs any more then.
     """
 
     name: str
@@ -22,7 +21,6 @@ class Service:
     command: Sequence[str | Path]
     ready: Callable[[float], bool]
     needs: tuple[str, ...] = ()
-    spares_work: bool = False
     start_seconds: float = 120.0
     stop_seconds: float = 10.0
     before: Callable[[], None] | None = None

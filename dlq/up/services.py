@@ -113,7 +113,6 @@ class Plan:
                 (*python, "deployments.serve"),
                 lambda started: self.api.served_since(POLLED, started),
                 needs,
-                spares_work=True,
                 before=lambda: take_up(self.api, say),
                 stop_seconds=_RUNNER_STOP_SECONDS,
             ),

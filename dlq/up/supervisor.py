@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from dlq.up.children import Child, signal_group, start_child, stop_together
+from dlq.up.children import Child, start_child, stop_together
 from dlq.up.errors import ServiceFailedError
 from dlq.up.guard import Guard
 from dlq.up.service import Service
@@ -46,7 +45,6 @@ class Supervisor:
     guard: Guard
     say: Say
     _kept: dict[str, _Kept] = field(init=False)
-    _orphans: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._kept = {service.name: _Kept(service) for service in self.services}
@@ -68,7 +66,6 @@ class Supervisor:
         """
         if self.guard.check():
             self.say("died", "The guard had ended; another one was started", name="guard")
-        self._end_orphans(0)
         for kept in self._kept.values():
             if kept.child is None:
                 self._start_if_due(kept)
@@ -81,18 +78,15 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all: first those that need others, last those that are needed."""
-        self._end_orphans(signal.SIGTERM)
         while running := [kept for kept in self._kept.values() if kept.child is not None]:
             needed = {name for kept in running for name in kept.service.needs}
             first = [kept for kept in running if kept.service.name not in needed] or running
             stop_together([kept.child for kept in first if kept.child], max(k.service.stop_seconds for k in first))
             for kept in first:
                 self._forget(kept)
-        self._end_orphans(signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill all at once."""
-        self._end_orphans(signal.SIGKILL)
         for kept in self._kept.values():
             if kept.child is not None:
                 kept.child.kill()
@@ -102,7 +96,7 @@ class Supervisor:
         service = kept.service
         if time.monotonic() < kept.not_before or not all(self._kept[name].ready for name in service.needs):
             return
-        if service.before and not kept.since:
+        if service.before:
             service.before()
         log = self.logs / f"{service.name}.log"
         kept.child = start_child(service.name, service.command, log, {**self.settings, **service.settings})
@@ -123,11 +117,8 @@ class Supervisor:
     def _died(self, kept: _Kept, child: Child, how: str) -> None:
         """Clear up after a dead service and decide when it may start again, or raise."""
         service = kept.service
-        if service.spares_work and child.ended and signal_group(child.pid, 0):
-            self._orphans.add(child.pid)  # its flow runs finish by themselves, and end with us
-        else:
-            child.kill()
-            self.guard.remove(child.pid)
+        child.kill()  # and what it had started
+        self.guard.remove(child.pid)
         kept.child, kept.ready = None, False
         if all(self._kept[name].ready for name in service.needs):  # else it fell with what it needs
             kept.failures += 1
@@ -142,10 +133,3 @@ class Supervisor:
         if kept.child is not None:
             self.guard.remove(kept.child.pid)
         kept.child, kept.ready = None, False
-
-    def _end_orphans(self, number: int) -> None:
-        """Send a signal (0: none) to what dead services left behind, and forget what has ended."""
-        for group in list(self._orphans):
-            if not signal_group(group, number) or number == signal.SIGKILL:
-                self._orphans.discard(group)
-                self.guard.remove(group)

@@ -149,32 +149,20 @@ def test_a_service_that_hangs_at_its_start_is_killed(box: Box) -> None:
         until(supervisor, lambda: False)
 
 
-def test_work_in_hand_survives_its_service_and_ends_with_the_rest(box: Box) -> None:
-    """What a killed service had started goes on, until everything is stopped."""
-    supervisor = box.supervise(service("runner", PARENT, spares_work=True))
-    log = box.folder / "runner.log"
-    until(supervisor, lambda: supervisor.ready and log.exists() and log.read_text(encoding="ascii").strip() != "")
-    leader, work = supervisor.pids["runner"], int(log.read_text(encoding="ascii"))
-    os.kill(leader, signal.SIGKILL)
-    until(supervisor, lambda: supervisor.ready and supervisor.pids["runner"] != leader)
-    assert not gone(work)
-    supervisor.stop()
-    for _ in range(100):  # a signal takes effect when the kernel gets round to it
-        if gone(work):
-            break
-        time.sleep(0.05)
-    assert gone(work)
-
-
-def test_others_end_with_all_that_they_started(box: Box) -> None:
-    """A killed service's own children do not hold its port for ever."""
-    supervisor = box.supervise(service("server", PARENT))
+def test_a_service_ends_with_all_that_it_started(box: Box) -> None:
+    """A killed service's own children neither hold its port nor work on beside its successor's."""
+    alive: list[bool] = []
     log = box.folder / "server.log"
+
+    def look() -> None:
+        alive.extend(not gone(int(pid)) for pid in (log.read_text(encoding="ascii").split() if log.exists() else ()))
+
+    supervisor = box.supervise(service("server", PARENT, before=look))
     until(supervisor, lambda: supervisor.ready and log.exists() and log.read_text(encoding="ascii").strip() != "")
-    leader, work = supervisor.pids["server"], int(log.read_text(encoding="ascii"))
+    leader = supervisor.pids["server"]
     os.kill(leader, signal.SIGKILL)
     until(supervisor, lambda: supervisor.ready and supervisor.pids["server"] != leader)
-    assert gone(work)
+    assert alive == [False]
 
 
 def test_stopping_goes_from_the_top_down(box: Box, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The whole runbook for one queue: assess, drain, verify; one ledger run, one timeline, one report.
+"""The whole runbook for one queue: assess, diagnose, act, drain, verify; one ledger run, one timeline, one report.
 
 Alert: HighDLQDepth (`tokpulse_dlq_depth` over 1,000) with a known and mended cause.
 Before: workers run and the live queue is short; what failed before is expected to succeed now.
@@ -14,10 +14,13 @@ from prefect import flow
 
 from dlq.run import Kind
 from flows import parameters as p
+from flows.act import take_actions
 from flows.alarm import tell_of_failure
+from flows.diagnose import find_cause
 from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
+from tasks.acting import put_actions_back
 from tasks.alerts import note_alert
 from tasks.customers import find_customers
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
@@ -79,9 +82,11 @@ def incident(
     publish_assessment(before)
     tell_assessment(before, job.run_id)
     open_status_page(before, job.run_id)
+    take_actions(queue, job.run_id, find_cause(queue, job.run_id, before), job.who, job.asked_at)
     work_through(job)
     give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
+    put_actions_back(queue, job.run_id, job.who)
     report = write_report(story, before)
     note_run(queue, job.run_id, {"report": report})
     tell_outcome(story, report)

@@ -32,6 +32,10 @@ RunId = Annotated[
     ),
 ]
 Reason = Annotated[str, described("Reason", "Why. Kept in the ledger, shown in the report.", max_length=1_000)]
+StopWorkers = Annotated[
+    bool,
+    described("Stop the workers", "On: scale them to 0 first, so that they take nothing more, and back afterwards."),
+]
 DryRun = Annotated[bool, described("Dry run", "On: only count and show what would be done. Nothing is moved.")]
 Tell = Annotated[bool, described("Tell people", "On: one message through the channels that are set up.")]
 Grace = Annotated[

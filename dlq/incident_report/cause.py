@@ -1,10 +1,14 @@
 """The root cause as far as it is known: what the diagnosis found, with its evidence, or why there is nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dlq.assess import Assessment
 
 _SHARE = 0.5
+_KEPT = 3
+_EVIDENCE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,20 @@ class Cause:
 
     hypotheses: tuple[Hypothesis, ...] = ()
     unknown: str = ""
+
+
+def of_diagnosis(found: Mapping[str, Any] | None) -> Cause:
+    """Take over what chapter 2 found and the notebook has kept; None: nobody has diagnosed."""
+    if found is None:
+        return Cause(unknown="not diagnosed")
+    if found["cause"] == "unknown":
+        return Cause(unknown=found["summary"].removeprefix("unknown: "))
+    likely = [
+        Hypothesis(f"{guess['cause']} ({guess['confidence']}): {guess['text']}", tuple(guess["evidence"][:_EVIDENCE]))
+        for guess in found["hypotheses"][:_KEPT]
+        if guess["confidence"] != "weak" or guess is found["hypotheses"][0]
+    ]
+    return Cause(tuple(likely))
 
 
 def main_failure(before: Assessment | None) -> str:

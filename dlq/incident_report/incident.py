@@ -9,10 +9,11 @@ from dlq import frames
 from dlq.assess import Assessment
 from dlq.bounces import stopped
 from dlq.customers import Affected, remembered
+from dlq.diagnosis.kept import kept
 from dlq.durations import format_duration
 from dlq.incident_report import advice, drafts
 from dlq.incident_report.brief import asked
-from dlq.incident_report.cause import Cause, main_failure
+from dlq.incident_report.cause import Cause, main_failure, of_diagnosis
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import MOST_ROWS, Table
 from dlq.incident_report.times import Times, times
@@ -64,7 +65,7 @@ class IncidentReport:
             zone=zone,
             events=tuple(events),
             times=times(story, before, events, state),
-            cause=cause or Cause(unknown="not diagnosed"),
+            cause=cause or of_diagnosis(kept(notebook, run_id)),
             affected=remembered(notebook, run_id),
             untold=tuple(one for one in deliveries(notebook, run_id) if one.missed),
             advice=tuple(advice.advise(before, config.thresholds, zone)) if before else (),

@@ -271,3 +271,9 @@ class RepositoryError(DlqError):
     """The git repository cannot be read."""
 
     advice = "Check DLQ_REPOSITORY; the diagnosis goes on without it."
+
+
+class ArchiveError(DlqError):
+    """The archive cannot be used."""
+
+    advice = "Nothing was dropped or put back because of it. Check the address (DLQ_ARCHIVES) and the file."

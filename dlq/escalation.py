@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dlq.policy_table import Policy
     from dlq.settings import QueueConfig
 
+_SINCE = "since"
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -97,7 +99,15 @@ def called(notebook: Notebook, run_id: str, call: Call) -> None:
 
 def levels_called(notebook: Notebook, run_id: str) -> list[int]:
     """List the levels that were called for a run."""
-    return sorted(int(number) for number in notebook.notes(_topic(run_id)))
+    return sorted(int(number) for number in notebook.notes(_topic(run_id)) if number != _SINCE)
+
+
+def since(notebook: Notebook, run_id: str, at: datetime | None = None) -> datetime | None:
+    """Give the moment from which response times count; `at` begins it, unless it has begun. None: not at all."""
+    if at is not None:
+        return datetime.fromisoformat(notebook.note_once(_topic(run_id), _SINCE, at.isoformat()))
+    said = notebook.notes(_topic(run_id)).get(_SINCE)
+    return datetime.fromisoformat(said) if said else None
 
 
 def _issue(config: QueueConfig, state: State) -> policy.Issue | None:

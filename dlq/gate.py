@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from dlq import approvals, policy, samples
 from dlq.approvals import Answer, Decision
 from dlq.brokers.base import Place
 from dlq.consumption import consumption
 from dlq.errors import RefusedError
 from dlq.pace import Mode, Pace
+from dlq.past import bounce_rates
 from dlq.plan import Plan, make_plan
 from dlq.preflight import Ask, Preflight, preflight
 from dlq.preview import Preview, preview
@@ -39,8 +42,15 @@ class Gate:
     def preflight(
         self, request: Request, sleep: Callable[[float], None], *, attended: bool, fixed: str = ""
     ) -> Preflight:
-        """Look whether the request may go on; None of its checks are asked of what goes to no consumer."""
-        ask = Ask(request.limit, bool(request.edit), watched=watched(request, attended=attended), fixed=fixed)
+        """Look whether the request may go on; what goes to no consumer is asked nothing but memory."""
+        keeps = bool(request.edit) or request.kind is not Kind.DRAIN
+        ask = Ask(
+            request.limit,
+            keeps,
+            drains=request.kind is Kind.DRAIN,
+            watched=watched(request, attended=attended),
+            fixed=fixed,
+        )
         return preflight(self.settings, self.queue, self.config, ask, sleep)
 
     def plan(self, request: Request) -> Plan:
@@ -51,7 +61,8 @@ class Gate:
         """Read the DLQ once; give the dry run and the plan that follows from it."""
         pace = consumption(self.settings, self.notebook, self.config.name)
         seen = preview(self.queue, self.config, request)
-        return seen, make_plan(seen, request, rate=pace.per_second, rate_from=pace.source)
+        past = bounce_rates(self.notebook)
+        return seen, make_plan(seen, request, rate=pace.per_second, rate_from=pace.source, history=past)
 
     def level(self, alert_level: int | None = None) -> int | None:
         """Give the level of escalation of the queue now, or of its alert if that is higher; None for none."""
@@ -71,30 +82,27 @@ def watched(request: Request, *, attended: bool) -> bool:
 
 
 def admit(notebook: Notebook, run_id: str, found: Preflight, override: str, who: str) -> dict[str, str]:
-    """Let a run through, or raise RefusedError with the reasons; give what the ledger is to keep of it."""
-    if found.refusals and not override:
-        tell_once(notebook, run_id, "refused", "preflight", f"refused: {'; '.join(found.refusals)}", who=who)
-        raise RefusedError(f"queue {found.queue}: pre-flight refused: {'; '.join(found.refusals)}.")
-    if found.refusals:
-        text = f"refused, and overridden because {override}: {'; '.join(found.refusals)}"
-        tell_once(notebook, run_id, "preflight", "override", text, who=who)
-        return {"override": override, "overridden": "; ".join(found.refusals)}
+    """Put a pre-flight into the timeline; give what the ledger is to keep. What it refuses raises RefusedError."""
+    refusals = "; ".join(found.refusals)
+    if refusals and not override:
+        mark = f"refused:{xxhash.xxh3_64_hexdigest(refusals.encode())}"
+        tell_once(notebook, run_id, mark, "preflight", f"refused: {refusals}", who=who)
+        raise RefusedError(f"queue {found.queue}: pre-flight refused: {refusals}.")
+    if refusals:
+        text = f"refused, and overridden because {override}: {refusals}"
+        tell_once(notebook, run_id, "override", "override", text, who=who)
+        return {"override": override, "overridden": refusals}
     text = "; ".join(f"{check.name.replace('_', ' ')} {check.result}" for check in found.checks)
     tell_once(notebook, run_id, "preflight", "preflight", text or "nothing to be checked", who=who)
     return {}
 
 
 def agreed(notebook: Notebook, run_id: str, plan: Plan, why: tuple[str, ...], who: str, reason: str) -> dict[str, str]:
-    """Take a person's yes at a terminal as the approval of a plan; give what the ledger is to keep of it."""
-    answer = Decision(answer=Answer.APPROVE, who=who, why=reason, by="terminal", at=datetime.now(UTC))
+    """Take a person's start of a run as the approval of its plan; give what the ledger is to keep of it."""
+    answer = Decision(answer=Answer.APPROVE, who=who, why=reason, by="hand", at=datetime.now(UTC))
     return facts(approvals.approve_at_once(notebook, run_id, plan, why, answer), plan)
 
 
 def facts(decision: Decision, plan: Plan) -> dict[str, str]:
     """Say in the ledger who approved which plan."""
     return {"approval": decision.words, "approved_plan": plan.hash}
-
-
-def moves_to_consumers(kind: Kind) -> bool:
-    """Say whether a run of this kind needs a pre-flight: only a drain gives consumers anything."""
-    return kind is Kind.DRAIN

@@ -90,6 +90,12 @@ def success_rate(names: MetricNames, queue: str) -> Measure:
     return Measure(series, {AT: f"max(timestamp({series}))", **rates})
 
 
+def success_share(names: MetricNames, queue: str) -> Measure:
+    """Ask for the share of processed messages that went well, as one number: for a look over time."""
+    parts = success_rate(names, queue)
+    return _measure(parts.selector, f"{parts.parts['success']} / {parts.parts['all']}")
+
+
 def _measure(series: str, value: str) -> Measure:
     return Measure(series, {AT: f"max(timestamp({series}))", VALUE: value})
 

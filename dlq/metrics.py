@@ -103,6 +103,10 @@ class Metrics:
         """Give the messages a second that were processed, from `since` until now."""
         return self._range(metric_queries.processing_rate(self._names, queue), since, step)
 
+    def success_range(self, queue: str, since: datetime, step: timedelta = timedelta(minutes=1)) -> Series:
+        """Give the share of processed messages that went well, from `since` until now; NaN where none was processed."""
+        return self._range(metric_queries.success_share(self._names, queue), since, step)
+
     def close(self) -> None:
         """Let go of the connection."""
         if self._wire is not None:

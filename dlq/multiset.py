@@ -63,6 +63,10 @@ class DigestSet:
         more: bytes = values[seen > own].tobytes()
         return more
 
+    def rest(self) -> list[bytes]:
+        """List the digests that nobody has taken out."""
+        return [digest.tobytes() for digest in self._values[~self._taken]]
+
     def put_back(self, digests: bytes) -> None:
         """Put digests in again that were taken out."""
         for digest in np.frombuffer(digests, dtype="<u8"):

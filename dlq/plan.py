@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from dlq.durations import format_duration
-from dlq.pace import Pace
+from dlq.pace import Limits, Mode, Pace
 from dlq.preview import Preview
 from dlq.run import Request
 
@@ -139,9 +139,24 @@ def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _paced(pace: Pace, selected: int) -> tuple[int | None, float | None, str]:
     """Give the number of waves, the seconds that the pace alone takes, and the pace in words."""
+    if pace.mode is Mode.ADAPTIVE:
+        return _by_outcome(pace.limits or Limits(), selected)
     waves = -(-selected // pace.batch)
     if pace.max_batches:
         waves = min(waves, pace.max_batches)
     seconds = max(0, waves - 1) * pace.pause
     words = f"waves of {pace.batch:,}" + (f", {pace.pause:g} s between" if pace.pause else ", without pauses")
     return waves, seconds, words
+
+
+def _by_outcome(limits: Limits, selected: int) -> tuple[int, float | None, str]:
+    """Double from the canary on, as an adaptive drain does while all goes well; each round takes a grace time."""
+    canary = limits.canary(selected)
+    sent, wave, waves = 0, canary, 0
+    while sent < selected:
+        sent += wave
+        waves += 1
+        wave = min(2 * wave, limits.ceiling)
+    capped = selected / limits.rate if limits.rate else 0.0
+    words = f"a canary of {min(canary, selected):,}, doubling by the outcome, at most {limits.ceiling:,} live"
+    return waves, max(waves * limits.grace, capped), words

@@ -89,12 +89,14 @@ class Policy(BaseModel):
         description="What checks do to a drain that a person starts with a pace that does not watch the consumers",
     )
     look: Duration = Field(default=timedelta(seconds=5), description="How long the live queue is watched for consumers")
-    live_ceiling: int = Field(default=10_000, ge=1, description="The live queue is full with this many")
     success_falls: float = Field(default=0.1, gt=0, le=1, description="A success rate lower by this part is falling")
 
     # Approval
     unattended_levels: tuple[int, ...] = Field(default=(1, 2), description="Levels at which a run needs no person")
     approve_above: int = Field(default=50_000, ge=0, description="A run of more needs a person; 0: of any size")
+    approve_by_hand: bool = Field(
+        default=False, description="Off: who starts a drain by hand has agreed to it. On: somebody has to answer too"
+    )
     approve_edits: bool = True
     approve_drops: bool = True
     approval_timeout: Duration = Field(default=timedelta(hours=4), description="Then it is rejected")

@@ -19,7 +19,7 @@ from dlq.errors import BadArgumentError, DlqError, RunNotFoundError, RunStateErr
 from dlq.ledger import unpack_signatures
 from dlq.reading import Reading
 from dlq.selectors import Selector
-from dlq.sift import Sift, Verdict, Wave
+from dlq.sift import Decider, Sift, Verdict, Wave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class Kind(StrEnum):
     QUARANTINE = "quarantine"
     DISCARD = "discard"
     ROLLBACK = "rollback"
+    RESTORE = "restore"
 
 
 _ACTIONS = {Kind.DRAIN: REDRIVE, Kind.QUARANTINE: QUARANTINE, Kind.DISCARD: DROP}
@@ -53,6 +54,8 @@ class Request:
     edit: Edit = field(default_factory=Edit)
     pace: dict[str, Any] = field(default_factory=dict)
     limit: int | None = None
+    archive: str = ""
+    """Where a discard keeps what it drops; only what lies there is dropped."""
 
     def parameters(self) -> str:
         """Render as the ledger keeps it."""
@@ -62,6 +65,7 @@ class Request:
                 "edit": self.edit.model_dump(mode="json"),
                 "pace": self.pace,
                 "limit": self.limit,
+                **({"archive": self.archive} if self.archive else {}),
             }
         )
 
@@ -77,6 +81,7 @@ class Request:
             Edit.model_validate(parameters.get("edit", {})),
             parameters.get("pace", {}),
             parameters.get("limit"),
+            parameters.get("archive", ""),
         )
 
 
@@ -190,6 +195,8 @@ def resume(
     record = find_run(queue, run_id)
     if record.kind == Kind.ROLLBACK:
         raise BadArgumentError(f"run {run_id} is a rollback: `dlq rollback {record.undoes}` goes on with it.")
+    if record.kind == Kind.RESTORE:
+        raise BadArgumentError(f"run {run_id} restores an archive: `dlq restore ARCHIVE` goes on with it.")
     if record.state in {"done", "tripped", "rolled_back"}:
         raise RunStateError(f"run {run_id} is {record.state.replace('_', ' ')}; there is nothing to resume.")
     hold = queue.acquire(run_id, who, take_over=take_over)
@@ -227,7 +234,12 @@ def _open(
             queue.release(hold)
         raise
     reading.book.load(unpack_signatures(queue.signatures(hold.run_id)))
-    decide = decider(request, reading)
+    choose = decider(request, reading)
+    decide: Decider = choose
+    if request.archive:
+        from dlq.discard import archived  # noqa: PLC0415 - it stands on this module, and few runs need it
+
+        decide = archived(queue, hold.run_id, request.archive, reading)
     tally: Counter[int] = Counter()
 
     def count(receipt: Receipt, verdict: Verdict) -> None:
@@ -236,4 +248,4 @@ def _open(
             watch(receipt, verdict)
 
     sift = Sift(queue, hold, route, record, decide, count)
-    return Run(queue, config, hold, request, sift, tally, reading, decide)
+    return Run(queue, config, hold, request, sift, tally, reading, choose)

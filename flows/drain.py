@@ -15,8 +15,12 @@ from prefect import flow
 from dlq.notices import State
 from dlq.run import Kind
 from flows import parameters as p
+from flows.admission import Guard, admitted, keep_facts
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
+from tasks.admission import plan_run
+from tasks.escalating import escalate_run
+from tasks.following import keep_quiet
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_preview, publish_story
 from tasks.queues import give_grace, preview_run, verify_run
@@ -47,6 +51,8 @@ def drain(
     unset: p.Unset = None,
     increment: p.Increment = None,
     grace: p.Grace = 0,
+    override: p.Override = "",
+    fixed: p.Fixed = "",
 ) -> Any:
     """Redrive messages from the DLQ to the live queue, wave by wave, and say what became of them."""
     job = Job(
@@ -71,8 +77,12 @@ def drain(
         limit=limit,
     )
     if dry_run:
-        return publish_preview(preview_run(job))
-    work_through(job)
+        return publish_preview(preview_run(job)) | {"plan": plan_run(job).as_dict()}
+    admission = admitted(job, Guard(override=override, fixed=fixed, by_hand=True))
+    if admission.ending is not None:
+        return admission.ending
+    work_through(admission.job)
+    keep_facts(job)
     give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
     return concluded(publish_story(story))
@@ -87,4 +97,6 @@ def work_through(job: Job) -> Standing:
             drain_wave(job, following.number, following.budget)
             show_incident(job.queue, job.run_id, {"state": State.DRAINING})
             following = watch_wave(job, following.number)
+            escalate_run(job.queue, job.run_id)
+            keep_quiet(job)
     return finish_run(job, following)

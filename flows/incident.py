@@ -15,14 +15,18 @@ from prefect import flow
 from dlq.run import Kind
 from flows import parameters as p
 from flows.act import take_actions
+from flows.admission import Guard, admitted, keep_facts, put_off
 from flows.alarm import tell_of_failure
 from flows.diagnose import find_cause
 from flows.drain import work_through
+from flows.follow_up import come_back
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.acting import put_actions_back
 from tasks.alerts import note_alert
 from tasks.customers import find_customers
+from tasks.escalating import escalate_run
+from tasks.following import settle_budget
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_assessment, publish_story, write_report
 from tasks.queues import assess_queue, give_grace, note_run, verify_run
@@ -51,6 +55,8 @@ def incident(
     unset: p.Unset = None,
     increment: p.Increment = None,
     grace: p.Grace = 0,
+    override: p.Override = "",
+    fixed: p.Fixed = "",
     alert: p.FiringAlert = None,
 ) -> Any:
     """Assess a DLQ, drain it, verify the outcome and write the incident's report."""
@@ -83,7 +89,20 @@ def incident(
     tell_assessment(before, job.run_id)
     open_status_page(before, job.run_id)
     take_actions(queue, job.run_id, find_cause(queue, job.run_id, before), job.who, job.asked_at)
-    work_through(job)
+    escalate_run(queue, job.run_id, alert.starts_at if alert else asked_at())
+    guard = Guard(
+        override=override,
+        fixed=fixed,
+        attended=alert is None,
+        automatic=alert is not None,
+        alert_level=alert and alert.level,
+    )
+    admission = admitted(job, guard)
+    if admission.ending is not None:
+        put_actions_back(queue, job.run_id, job.who)
+        return put_off(admission, "incident/incident")
+    work_through(admission.job)
+    keep_facts(job)
     give_grace(0 if pace == "adaptive" else grace)  # an adaptive drain has waited for its last outcome
     story = verify_run(queue, job.run_id)
     put_actions_back(queue, job.run_id, job.who)
@@ -91,4 +110,6 @@ def incident(
     note_run(queue, job.run_id, {"report": report})
     tell_outcome(story, report)
     close_status_page(story, before)
+    settle_budget(job)
+    come_back(queue, job.run_id)
     return concluded(publish_story(story, report))

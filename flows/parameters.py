@@ -36,6 +36,16 @@ StopWorkers = Annotated[
     bool,
     described("Stop the workers", "On: scale them to 0 first, so that they take nothing more, and back afterwards."),
 ]
+Override = Annotated[
+    str,
+    described(
+        "Override", "Why to drain although the pre-flight refuses. Kept in the ledger. Empty: do not.", max_length=1_000
+    ),
+]
+Fixed = Annotated[
+    str,
+    described("Fixed", "What was mended since the newest failure, if you know. The pre-flight asks.", max_length=1_000),
+]
 DryRun = Annotated[bool, described("Dry run", "On: only count and show what would be done. Nothing is moved.")]
 Tell = Annotated[bool, described("Tell people", "On: one message through the channels that are set up.")]
 Grace = Annotated[

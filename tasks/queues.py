@@ -11,6 +11,7 @@ from prefect import get_run_logger
 from dlq import samples
 from dlq.assess import Assessment, assess
 from dlq.opening import open_notebook, open_queue
+from dlq.past import note_outcome
 from dlq.preview import Preview, preview
 from dlq.rollback import Undone, roll_back
 from dlq.settings import load_settings
@@ -71,6 +72,7 @@ def verify_run(queue: str, run_id: str) -> "Story":
         look_back(broker, config, run_id, notebook)
         note_success(broker, settings, queue, run_id)
         story = Story.of(broker, config, run_id)
+        note_outcome(broker, notebook, story.outcome)
     get_run_logger().info("%s", story.outcome.conservation)
     return story
 

@@ -57,3 +57,12 @@ def private_server(flavour: str) -> Iterator[ServerFactory]:
             return stack.enter_context(new_server(flavour, **options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Run one Prefect server for the session, with a database of its own; the harness must never be nested."""
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 - most tests do without Prefect
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

@@ -144,6 +144,9 @@ class DeadLetterQueue(Protocol):
     def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
         """Put dropped originals of a run back into the DLQ; return how many were."""
 
+    def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
+        """Put messages from outside at the producer's end of the DLQ, oldest first; the same sequence is done once."""
+
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger."""
 

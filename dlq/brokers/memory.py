@@ -162,6 +162,18 @@ class MemoryQueue:
         undone.add("rolled_back", len(found))
         return len(found)
 
+    def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
+        """Put messages from outside at the producer's end of the DLQ; the same sequence is done once."""
+        self._check(hold)
+        run = self.store.runs[hold.run_id]
+        if sequence in run.batches:
+            return 0
+        self.store.lists[Place.DLQ][:0] = list(messages)[::-1]
+        run.batches[sequence] = HEADER.pack(len(messages), 0, 0, 0, int(time.time() * 1000)) + entries
+        run.fields["sequence"] = str(sequence)
+        run.add("restored", len(messages))
+        return len(messages)
+
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger."""
         self._check(hold)

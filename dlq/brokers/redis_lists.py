@@ -86,6 +86,18 @@ class RedisLists(RedisLedger):
             raise self._wrong_type(answer[1])
         return int(answer[1])
 
+    def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
+        """Put messages from outside at the producer's end of the DLQ, oldest first; the same sequence is done once."""
+        run = hold.run_id
+        keys = [self.config.dlq, self._keys.fence, self._keys.lock, self._keys.run(run), self._keys.batches(run)]
+        args = [hold.token, sequence, entries, self._lock_ms, self._ledger_ms, now_ms(), *messages]
+        answer = self._wire.script(self._what("put"), same, "put", keys, args).result()
+        if answer[0] == b"fenced":
+            raise self._lost(hold, [])
+        if answer[0] == b"wrongtype":
+            raise self._wrong_type(answer[1])
+        return int(answer[1])
+
     def _commit_args(self, hold: Hold, batch: Batch) -> list[Any]:
         """Lay a batch out as commit.lua reads it."""
         guards = guards_of([*batch.messages, *batch.beyond])

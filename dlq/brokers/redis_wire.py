@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "release", "renew", "unstash")
+SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "put", "release", "renew", "unstash")
 CLUSTER_SCRIPTS = ("admit", "deliver", "fence")
 TIMEOUT = 30.0  # seconds for one answer
 

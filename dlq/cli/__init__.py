@@ -7,6 +7,7 @@ import sys
 import click
 
 from dlq.cli.diagnosing import COMMANDS as DIAGNOSING
+from dlq.cli.discarding import COMMANDS as DISCARDING
 from dlq.cli.guarding import COMMANDS as GUARDING
 from dlq.cli.looking import COMMANDS as LOOKING
 from dlq.cli.serving import COMMANDS as SERVING
@@ -22,7 +23,7 @@ def cli() -> None:
     """Look at dead letter queues, drain them, and take back what was done."""
 
 
-for command in (*LOOKING, *DIAGNOSING, *GUARDING, *WORKING, *UNDOING, *SERVING):
+for command in (*LOOKING, *DIAGNOSING, *GUARDING, *WORKING, *DISCARDING, *UNDOING, *SERVING):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ import click
 from dlq.cli.asking import agree, whoami
 from dlq.cli.render import console, emit, table
 from dlq.errors import BadArgumentError
-from dlq.gate import Gate, admit, agreed, moves_to_consumers
+from dlq.gate import Gate, admit, agreed
 from dlq.opening import open_notebook
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def pass_gate(
     with open_notebook(settings, config.name) as notebook:
         gate = Gate(settings, queue, config, notebook)
         kept: dict[str, str] = {}
-        if moves_to_consumers(request.kind):
-            fixed = given.get("fixed") or ""
-            found = gate.preflight(request, time.sleep, attended=True, fixed=fixed)
-            kept |= admit(notebook, run_id, found, given.get("override") or "", whoami())
-            _warn(found)
+        fixed = given.get("fixed") or ""
+        found = gate.preflight(request, time.sleep, attended=True, fixed=fixed)
+        kept |= admit(notebook, run_id, found, given.get("override") or "", whoami())
+        _warn(found)
         plan = gate.plan(request)
         why = gate.reasons(plan)
         if not given["yes"]:

@@ -135,6 +135,7 @@ def _drive_and_report(
     from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
     from dlq.opening import open_notebook  # noqa: PLC0415
     from dlq.pace import Mode, Pace  # noqa: PLC0415
+    from dlq.past import note_outcome  # noqa: PLC0415
     from dlq.reading import Reading  # noqa: PLC0415
     from dlq.run import find_run  # noqa: PLC0415
     from dlq.settings import load_settings  # noqa: PLC0415
@@ -151,8 +152,9 @@ def _drive_and_report(
         if record.redriven and (pace.mode is not Mode.ADAPTIVE or record.state != "done"):
             drive.settle(broker, settle, _GRACE if grace is None else grace, time.sleep)
         look_back(broker, config, record.run_id, notebook)
+        outcome = verify(broker, record.run_id, Reading.of(config))
+        note_outcome(broker, notebook, outcome)
     success = note_success(broker, load_settings(), config.name, record.run_id) if record.redriven else ""
-    outcome = verify(broker, record.run_id, Reading.of(config))
     broker.annotate(record.run_id, {"conservation": outcome.conservation})
     texts = broker.signatures(record.run_id)
     if as_json:

@@ -125,7 +125,9 @@ def _demo_settings(told: Settings, folder: Path, url: str) -> Settings:
     """Give settings with the three queues of the runbook, whatever the user's own file says about queues."""
     file = folder / "dlq.toml"
     tables = "".join(f"[queues.{name}]\n" for name in ("webhooks", "jobs", "experiments"))
-    file.write_text(f'prefix = "{PREFIX}"\n{tables}', encoding="utf-8")
+    # Nobody sits at the demo's Prefect UI to answer a form: its incidents run unattended at level 3, too.
+    rules = "[policy]\nunattended_levels = [1, 2, 3]\napprove_above = 10_000_000\n"
+    file.write_text(f'prefix = "{PREFIX}"\n{rules}{tables}', encoding="utf-8")
     reports = told.reports_folder.resolve()
     return Settings.model_validate(
         {
@@ -148,6 +150,7 @@ def _environment(settings: Settings, folder: Path, api: PrefectApi) -> dict[str,
         "DLQ_REPORTS": str(settings.reports),
         "DLQ_PREFIX": PREFIX,
         "DLQ_QUEUES": "",
+        "DLQ_POLICY": "",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": api.url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

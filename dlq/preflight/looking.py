@@ -10,9 +10,10 @@ from dlq.brokers.base import Place
 from dlq.errors import DlqError
 from dlq.opening import open_server
 from dlq.policy_table import CheckName, Rule
+from dlq.preflight import systems
 from dlq.preflight.consumers import check_consumers, check_live, watch_live
 from dlq.preflight.findings import Check, Preflight, Result
-from dlq.preflight.outside import Said, check_fix, check_health, check_success
+from dlq.preflight.outside import Said, check_fix, check_health
 from dlq.preflight.room import check_memory, need
 from dlq.reading import Reading
 
@@ -38,6 +39,8 @@ class Ask:
     watched: bool = True
     newest_failure: datetime | None = None
     fixed: str = ""
+    drains: bool = True
+    """False: nothing goes to consumers, so only the broker's memory is looked at."""
 
 
 def preflight(
@@ -47,13 +50,14 @@ def preflight(
     policy = settings.policy_of(config.name)
     groups: dict[CheckName, Callable[[], Check]] = {
         CheckName.CONSUMERS: lambda: _consumers(settings, queue, config, ask, sleep),
-        CheckName.HEALTH: lambda: check_health(Said(None, "not configured: set DLQ_WORKERS_URL")),
-        CheckName.LIVE_QUEUE: lambda: check_live(queue.depth(Place.LIVE), policy.live_ceiling),
-        CheckName.SUCCESS_RATE: lambda: check_success(None, None, 0, "not configured: set DLQ_PROMETHEUS_URL"),
-        CheckName.FIX: lambda: check_fix(ask.newest_failure or newest_failure(queue, config), [], ask.fixed),
+        CheckName.HEALTH: lambda: check_health(systems.health(settings)),
+        CheckName.LIVE_QUEUE: lambda: check_live(queue.depth(Place.LIVE), config.loop.live_ceiling),
+        CheckName.SUCCESS_RATE: lambda: systems.success(settings, config.name, policy.success_falls),
+        CheckName.FIX: lambda: _fix(settings, queue, config, ask),
         CheckName.MEMORY: lambda: _memory(settings, queue, config, ask),
     }
-    wanted = [name for name in groups if policy.rule(name, watched=ask.watched) is not Rule.OFF]
+    asked = groups if ask.drains else (CheckName.MEMORY,)
+    wanted = [name for name in asked if policy.rule(name, watched=ask.watched) is not Rule.OFF]
     checks = [_looked(name, groups[name]) for name in wanted]
     return Preflight.judge(config.name, datetime.now(UTC), checks, policy, watched=ask.watched)
 
@@ -82,7 +86,20 @@ def _consumers(
         seconds = min(seconds, _GLANCE)
     watched = watch_live(queue, seconds, sleep)
     with open_server(settings, config.name) as server:
-        return check_consumers(watched, _or_none(server.takers) if not watched.before else [])
+        found = check_consumers(watched, _or_none(server.takers) if not watched.before else [])
+    try:
+        ready = systems.ready_workers(settings, config)
+    except DlqError as exc:  # what Kubernetes does not tell takes nothing from what the broker showed
+        ready = Said(None, str(exc))
+    if ready.well is None:
+        return found
+    result = Result.FAIL if not ready.well else found.result
+    return Check(found.name, result, f"{found.evidence}; {ready.words}")
+
+
+def _fix(settings: Settings, queue: DeadLetterQueue, config: QueueConfig, ask: Ask) -> Check:
+    newest = ask.newest_failure or newest_failure(queue, config)
+    return check_fix(newest, [] if ask.fixed else systems.changes(settings, config), ask.fixed)
 
 
 def _memory(settings: Settings, queue: DeadLetterQueue, config: QueueConfig, ask: Ask) -> Check:

@@ -216,7 +216,7 @@ def test_an_incident_knows_its_alert(client: redis.Redis) -> None:
     fill(client, 3)
     since = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
     alert = Alert(name="HighDLQDepth", fingerprint="f1", starts_at=since, summary="3 in the DLQ")
-    run_id = incident(queue="webhooks", pace="none", alert=alert)["run_id"]
+    run_id = incident(queue="webhooks", pace="none", alert=alert, override="no workers here")["run_id"]
     with open_notebook(load_settings(), "webhooks") as notebook:
         (first, *_) = timeline(notebook, run_id)
     assert (first.at, first.kind, first.text) == (since, "alert", "HighDLQDepth: 3 in the DLQ (firing)")

@@ -117,7 +117,7 @@ def test_live_consumers_let_it_through(client: redis.Redis, server: EmbeddedRedi
 
 def test_a_full_live_queue_refuses(client: redis.Redis, tmp_path: Path) -> None:
     """Over its ceiling nothing is added to it, however alive its consumers are."""
-    (tmp_path / "dlq.toml").write_text(STRICT + "live_ceiling = 1\n")
+    (tmp_path / "dlq.toml").write_text(STRICT + "[queues.webhooks.loop]\nlive_ceiling = 1\n")
     client.lpush(LIVE, *map(dead, range(100, 110)))
     assert "its ceiling is 1" in dlq("drain", "webhooks", *AT_ONCE, expect=3)["stderr"]
     assert client.llen(DLQ) == 40

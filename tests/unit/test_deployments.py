@@ -15,7 +15,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 DEPLOYMENTS = manifest()
 NAMES = [f"{Path(said['entrypoint']).stem.replace('_', '-')}/{said['name']}" for said in DEPLOYMENTS]
-FACES = ["assess", "diagnose", "act", "drain", "quarantine", "verify", "rollback", "incident"]
+FACES = [
+    "approval",
+    "assess",
+    "diagnose",
+    "act",
+    "discard",
+    "drain",
+    "follow-up",
+    "quarantine",
+    "verify",
+    "rollback",
+    "incident",
+]
 REPORTS = ["depth-report/nightly", "weekly-review/weekly"]
 
 

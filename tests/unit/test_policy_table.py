@@ -53,7 +53,7 @@ def test_a_queue_says_only_what_differs(toml: Path) -> None:
         ('quiet_hours = "at night"', "22:00-06:00"),
         ('quiet_hours = "22:00-22:00"', "22:00-06:00"),
         ('approval_timeout = "soon"', "30m"),
-        ("live_ceiling = 0", "live_ceiling"),
+        ("success_falls = 0", "success_falls"),
         ('preflight = {wether = "off"}', "preflight"),
         ("unatended_levels = [1]", "unknown key"),
     ],

@@ -1,0 +1,75 @@
+"""A plan and a pre-flight in words: for artifacts, forms and notices."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from dlq.approvals import Asked
+    from dlq.plan import Plan
+    from dlq.preflight import Preflight
+
+_SHOWN: Final = 20  # signatures in a table: more are counted
+
+
+def verdict(found: Preflight, override: str = "") -> str:
+    """Say in one line how a pre-flight ended."""
+    if found.go:
+        return f"Pre-flight of {found.queue}: go" + (f"; {'; '.join(found.warnings)}" if found.warnings else "")
+    refused = f"Pre-flight of {found.queue}: refused: {'; '.join(found.refusals)}"
+    return f"{refused}; overridden: {override}" if override else refused
+
+
+def summary(plan: Plan) -> str:
+    """Say in one line what a plan is."""
+    bounces = "" if plan.bounces is None else f", about {plan.bounces:,.0f} expected to bounce"
+    return (
+        f"{plan.kind} {plan.selected:,} of {plan.depth:,} messages of {plan.queue}: {plan.pacing},"
+        f" duration {plan.duration}{bounces}"
+    )
+
+
+def markdown(plan: Plan) -> str:
+    """Tell a plan in markdown."""
+    waves = "unknown" if plan.waves is None else f"{plan.waves:,}"
+    rate = "unknown" if plan.rate is None else f"{plan.rate:,.1f} messages a second"
+    lines = [
+        f"# Plan for {plan.queue}",
+        "",
+        f"**{summary(plan)}**",
+        "",
+        f"- waves: {waves}, {plan.pacing}",
+        f"- consumers: {rate} ({_plain(plan.rate_from)})",
+        f"- plan hash: `{plan.hash}`",
+        "",
+        "| type | messages |",
+        "| --- | ---: |",
+        *(f"| {_plain(kind)} | {count:,} |" for kind, count in plan.types.items()),
+        "",
+        "| signature | messages | bounced before |",
+        "| --- | ---: | ---: |",
+        *(
+            f"| {_plain(found.text)} | {found.count:,} |"
+            f" {'-' if found.bounce_rate is None else format(found.bounce_rate, '.0%')} |"
+            for found in plan.signatures[:_SHOWN]
+        ),
+    ]
+    if len(plan.signatures) > _SHOWN:
+        lines += ["", f"and {len(plan.signatures) - _SHOWN:,} further signatures"]
+    return "\n".join(lines) + "\n"
+
+
+def question(asked: Asked, zone: tzinfo) -> str:
+    """Put the question to a person, in markdown, for the form."""
+    until = asked.until.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+    return (
+        f"**{summary(asked.plan)}**\n\nA person has to agree because {', '.join(asked.reasons)}. Without an answer"
+        f" until {until} it is rejected.\n\n{markdown(asked.plan)}"
+    )
+
+
+def _plain(text: str) -> str:
+    return html.escape(text.replace("\n", " "), quote=False).replace("|", "\\|")

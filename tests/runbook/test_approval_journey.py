@@ -1,0 +1,249 @@
+"""An operator and a plan that needs a person: approved, lowered, rejected, stale, timed out, and after a crash."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import Pause
+from prefect.flows import Flow
+
+from dlq import approvals
+from dlq.approvals import Answer, Asked, Decision
+from dlq.embedded import EmbeddedRedis
+from dlq.notices import deliveries
+from dlq.opening import open_notebook
+from dlq.settings import load_settings
+from dlq.timeline import timeline
+from flows import drain
+from flows.approval import approval
+from flows.incident import incident
+from tests.integration import test_flows
+from tests.integration.test_flows import DLQ, LIVE, attempt, contents, fill, ledger_runs, retry
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings("default"),  # Prefect's server warns by itself
+]
+RULES = """
+[policy]
+unattended_levels = [1, 2]
+approval_timeout = "4h"
+[queues.webhooks.thresholds]
+depth_warn = 5
+depth_emergency = 10
+"""
+PARAMETERS = {"queue": "webhooks", "pace": "none", "reason": "gateway is back"}
+
+
+@pytest.fixture
+def client(embedded_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[redis.Redis]:
+    """Give an empty Redis whose queue is at level 3 with more than ten messages."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLQ_REDIS_URL", embedded_server.url)
+    monkeypatch.setenv("DLQ_HOME", str(tmp_path))
+    (tmp_path / "dlq.toml").write_text(RULES)
+    with redis.Redis.from_url(embedded_server.url) as client:
+        client.flushall()
+        yield client
+
+
+def carry_out(flow: Flow[..., Any], run: FlowRun) -> FlowRun:
+    """Execute a flow run as a runner does, to its end or until it is suspended, and read it again."""
+    with suppress(Pause):
+        return test_flows.carry_out(flow, run)
+    with get_client(sync_client=True) as server:
+        return server.read_flow_run(run.id)
+
+
+def launch(**more: Any) -> FlowRun:
+    """Start an incident from its deployment, as the UI does, and let it go as far as it goes by itself."""
+    with get_client(sync_client=True) as server:
+        flow_id = server.create_flow(incident)
+        deployment = server.create_deployment(flow_id, name="incident")
+        run = server.create_flow_run_from_deployment(deployment, parameters=PARAMETERS | more)
+    return carry_out(incident, run)
+
+
+def press(run: FlowRun, **said: Any) -> FlowRun:
+    """Fill the form in and resume, as the UI does; then let the flow run go on."""
+    with get_client(sync_client=True) as server:
+        answered = server.resume_flow_run(run.id, run_input=said)
+        assert answered.status.value == "ACCEPT", answered
+        again = server.read_flow_run(run.id)
+    return carry_out(incident, again)
+
+
+def question(run: FlowRun) -> Asked:
+    """Read what the flow run asks."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        asked = approvals.asked(notebook, run_id_of(run))
+    assert asked is not None
+    return asked
+
+
+def run_id_of(run: FlowRun) -> str:
+    """Name the ledger run of a flow run."""
+    return f"webhooks-{run.created:%Y-%m-%d-%H%M}-{run.id.hex[-6:]}"
+
+
+def told(run: FlowRun) -> tuple[list[str], list[str]]:
+    """Give the lines about approval in the run's timeline, and the titles of what people were told."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        lines = [event.text for event in timeline(notebook, run_id_of(run)) if event.kind == "approval"]
+        return lines, [one.title for one in deliveries(notebook, run_id_of(run))]
+
+
+def state(run: FlowRun) -> tuple[str, str]:
+    """Give type and name of a flow run's state."""
+    assert run.state is not None
+    return run.state.type.value, run.state.name or ""
+
+
+def facts(client: redis.Redis, run: FlowRun) -> dict[str, str]:
+    """Read the run's record in the ledger."""
+    raw = client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{run_id_of(run)}")
+    return {name.decode(): value.decode() for name, value in raw.items()}
+
+
+def test_approved_with_a_lower_limit(client: redis.Redis) -> None:
+    """It waits without lock or move; then it moves as many as the person said; the ledger has who and which plan."""
+    truth = fill(client, 40)
+    run = launch()
+    assert state(run) == ("PAUSED", "Suspended")
+    assert contents(client, DLQ) == truth
+    assert client.exists(f"dlq-drain:{{{DLQ}}}:lock") == 0
+    assert ledger_runs(client) == []
+    asked = question(run)
+    assert asked.reasons == ("the queue is at level 3",)
+    done = press(run, answer="approve", who="ada", why="looks good", limit=15)
+    assert state(done)[0] == "COMPLETED"
+    assert (client.llen(LIVE), client.llen(DLQ)) == (15, 25)
+    ledger = facts(client, run)
+    assert ledger["approved_plan"] == asked.plan.hash
+    assert ledger["approval"] == "approved by ada, 15 messages at most: looks good"
+    lines, titles = told(run)
+    assert [line.partition(" ")[0] for line in lines] == ["waits", "approved"]
+    assert any("waits for a person" in title for title in titles)
+
+
+def test_rejected(client: redis.Redis) -> None:
+    """Nothing moves, the flow run says who and why, and so do timeline and notices."""
+    truth = fill(client, 40)
+    run = launch()
+    done = press(run, answer="reject", who="bob", why="not during the sale")
+    assert state(done) == ("CANCELLED", "Rejected")
+    assert done.state is not None
+    assert "bob: not during the sale" in (done.state.message or "")
+    assert contents(client, DLQ) == truth
+    assert ledger_runs(client) == []
+    lines, titles = told(run)
+    assert "rejected by bob" in lines[-1]
+    assert any("rejected by bob" in title for title in titles)
+
+
+def test_a_stale_approval_is_void(client: redis.Redis) -> None:
+    """The queue doubled while the plan waited: the yes counts for nothing; a new plan is asked about, and holds."""
+    truth = fill(client, 40)
+    run = launch()
+    old = question(run)
+    later = [b'{"id": "late-%d", "type": "late", "error": "KeyError"}' % number for number in range(40)]
+    client.lpush(DLQ, *later)
+    waits = press(run, answer="approve", who="ada")
+    assert state(waits) == ("PAUSED", "Suspended")
+    assert ledger_runs(client) == []
+    new = question(run)
+    assert (old.plan.selected, new.plan.selected) == (40, 80)
+    lines, _ = told(run)
+    assert any(line.startswith(f"plan {old.plan.hash} is void: 80 messages") for line in lines)
+    done = press(waits, answer="approve", who="ada")
+    assert state(done)[0] == "COMPLETED"
+    assert contents(client, LIVE) == truth + Counter(later)
+    assert facts(client, run)["approved_plan"] == new.plan.hash
+
+
+def test_an_answer_beyond_the_bounds_is_asked_again(client: redis.Redis) -> None:
+    """Prefect lets a limit pass that raises the plan's: it is refused after the resume, in words, and nothing moves."""
+    fill(client, 40)
+    run = launch()
+    waits = press(run, answer="approve", who="ada", limit=5_000)
+    assert state(waits) == ("PAUSED", "Suspended")
+    lines, _ = told(run)
+    assert any("could not be used" in line and "only lower" in line for line in lines)
+    assert state(press(waits, answer="approve", who="ada"))[0] == "COMPLETED"
+    assert client.llen(LIVE) == 40
+
+
+def test_silence_is_a_rejection(client: redis.Redis, tmp_path: Path) -> None:
+    """When the time is over the watch rejects the plan and wakes the flow run, which ends and moves nothing."""
+    (tmp_path / "dlq.toml").write_text(RULES.replace('"4h"', '"2s"'))
+    truth = fill(client, 40)
+    run = launch()
+    watch = attempt(approval, queue="webhooks", run_id=run_id_of(run))
+    while "Reminded" in ((watch.state and watch.state.message) or ""):
+        watch = attempt(approval, queue="webhooks", run_id=run_id_of(run))
+    assert "goes on" in ((watch.state and watch.state.message) or "")
+    with get_client(sync_client=True) as server:
+        done = carry_out(incident, server.read_flow_run(run.id))
+    assert state(done) == ("CANCELLED", "Rejected")
+    assert "nobody answered in time" in ((done.state and done.state.message) or "")
+    assert contents(client, DLQ) == truth
+    lines, titles = told(run)
+    assert "nobody answered in time" in lines[-1]
+    assert sum("waits for a person" in title for title in titles) >= 2
+
+
+def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis) -> None:
+    """A button or a command decides: the watch resumes the flow run, which takes that answer and asks no more."""
+    truth = fill(client, 40)
+    run = launch()
+    asked = question(run)
+    assert UUID(asked.flow_run) == run.id
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        answer = Decision(answer=Answer.APPROVE, who="carol", by="slack")
+        approvals.decide(notebook, asked.run_id, asked.plan.hash, answer)
+    attempt(approval, queue="webhooks", run_id=asked.run_id)
+    with get_client(sync_client=True) as server:
+        done = carry_out(incident, server.read_flow_run(run.id))
+    assert state(done)[0] == "COMPLETED"
+    assert contents(client, LIVE) == truth
+    assert facts(client, run)["approval"] == "approved by carol"
+
+
+def test_a_crash_after_the_yes_asks_nothing_again(client: redis.Redis) -> None:
+    """The drain broke midway: a retry from the UI goes on under the approval, though half of the queue is gone."""
+    truth = fill(client, 40)
+    parameters = {"pace": "fixed", "batch": 10, "pause": 1, "max_batches": 0}
+    run = launch(**parameters)
+    with pytest.MonkeyPatch.context() as patch:
+        calls, watch = iter(range(10)), drain.watch_wave
+        patch.setattr(drain, "watch_wave", lambda *args: 1 / 0 if next(calls) == 1 else watch(*args))
+        failed = press(run, answer="approve", who="ada")
+    assert state(failed)[0] == "FAILED"
+    assert client.llen(DLQ) == 20
+    done = retry(incident, failed)
+    assert state(done)[0] == "COMPLETED"
+    assert contents(client, LIVE) == truth
+    assert ledger_runs(client) == [run_id_of(run)]
+    assert [line.partition(" ")[0] for line in told(run)[0]] == ["waits", "approved"]
+
+
+def test_without_a_deployment_it_ends_closed(client: redis.Redis) -> None:
+    """There is no form to fill in: the run says how to approve it, and a retry after that goes on."""
+    truth = fill(client, 40)
+    run = attempt(incident, **PARAMETERS)
+    assert state(run) == ("FAILED", "NeedsApproval")
+    assert f"dlq approve {run_id_of(run)}" in ((run.state and run.state.message) or "")
+    assert contents(client, DLQ) == truth
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        asked = question(run)
+        approvals.decide(notebook, asked.run_id, asked.plan.hash, Decision(answer=Answer.APPROVE, who="ada"))
+    assert state(retry(incident, run))[0] == "COMPLETED"
+    assert contents(client, LIVE) == truth

@@ -1,0 +1,210 @@
+"""An operator's incident leaves something; follow-ups drain what has healed and list what is left for people."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from prefect.client.orchestration import get_client
+
+from dlq.bounces import stopped
+from dlq.embedded import EmbeddedRedis
+from dlq.notices import deliveries
+from dlq.opening import open_notebook, open_queue
+from dlq.settings import load_settings
+from dlq.timeline import timeline
+from flows.discard import discard
+from flows.follow_up import follow_up
+from flows.incident import incident
+from tests.integration.test_flows import DLQ, LIVE, attempt, contents, state_type
+from tests.runbook.test_approval_journey import carry_out, state
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("default"),  # Prefect's server warns by itself
+]
+RULES = """
+[queues.webhooks.loop]
+grace_seconds = 1.0
+[policy]
+"""
+
+
+def dead(number: int, kind: str) -> bytes:
+    """Make a dead letter of one of two failures."""
+    error = {"timeout": "TimeoutError: gateway", "amount": "KeyError: 'amount'"}[kind]
+    failed = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    return json.dumps({"id": f"{kind}-{number}", "type": "webhook", "error": error, "failedAt": failed}).encode()
+
+
+class Workers:
+    """A worker that does every message, except those of the failures that are not mended."""
+
+    def __init__(self, url: str) -> None:
+        """Begin; nothing is mended."""
+        self.broken = {b"amount-"}
+        self.done: Counter[bytes] = Counter()
+        self._url = url
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait until it has."""
+        self._over.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with redis.Redis.from_url(self._url) as mine:
+            while not self._over.is_set():
+                taken = mine.brpop([LIVE], timeout=0.2)
+                if taken is None:
+                    continue
+                if any(name in taken[1] for name in self.broken):
+                    mine.lpush(DLQ, taken[1])
+                else:
+                    self.done[taken[1]] += 1
+
+
+@pytest.fixture
+def client(embedded_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[redis.Redis]:
+    """Give a Redis with 60 healed and 60 unmended dead letters."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLQ_REDIS_URL", embedded_server.url)
+    monkeypatch.setenv("DLQ_HOME", str(tmp_path))
+    (tmp_path / "dlq.toml").write_text(RULES)
+    with redis.Redis.from_url(embedded_server.url) as client:
+        client.flushall()
+        for number in range(60):
+            client.lpush(DLQ, dead(number, "timeout"), dead(number, "amount"))
+        yield client
+
+
+@pytest.fixture
+def workers(client: redis.Redis, embedded_server: EmbeddedRedis) -> Iterator[Workers]:
+    """Let a worker work as long as the test lasts."""
+    assert client.ping()
+    at_work = Workers(embedded_server.url)
+    yield at_work
+    at_work.stop()
+
+
+@pytest.fixture(autouse=True)
+def deployed() -> None:
+    """Register the deployment that follow-ups are scheduled with."""
+    with get_client(sync_client=True) as server:
+        server.create_deployment(server.create_flow(follow_up), name="follow-up")
+
+
+def scheduled() -> list[dict[str, Any]]:
+    """Give the parameters of the follow-ups that are to come."""
+    with get_client(sync_client=True) as server:
+        found = server.read_flow_runs()
+    return [run.parameters for run in found if run.state and run.state.is_scheduled() and "number" in run.parameters]
+
+
+def told(run_id: str) -> list[str]:
+    """Give the titles of what people were told about a run."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        return [one.title for one in deliveries(notebook, run_id)]
+
+
+def incident_run(**more: Any) -> str:
+    """Run an incident to its end; give its ledger run."""
+    done = attempt(incident, queue="webhooks", fixed="gateway is back", **more)
+    assert state_type(done) == "COMPLETED", done.state
+    return f"webhooks-{done.created:%Y-%m-%d-%H%M}-{done.id.hex[-6:]}"
+
+
+def test_a_healed_signature_is_drained_by_the_follow_up(client: redis.Redis, workers: Workers) -> None:
+    """The incident stops one signature after its canary; its follow-up drains it once it is mended."""
+    run_id = incident_run()
+    assert sum(workers.done.values()) == 60
+    with open_queue(load_settings(), "webhooks") as (broker, _):
+        record = broker.run(run_id)
+    assert record is not None
+    (halted,) = stopped(record)
+    assert halted.sent < 60
+    assert client.llen(DLQ) == 60
+    assert {"queue": "webhooks", "run_id": run_id, "number": 1} in scheduled()
+    workers.broken.clear()
+    done = attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
+    assert state_type(done) == "COMPLETED"
+    assert client.llen(DLQ) == client.llen(LIVE) == 0
+    assert sum(workers.done.values()) == 120
+    assert max(workers.done.values()) == 1
+    assert any("nothing is left" in title for title in told(run_id))
+    assert {"queue": "webhooks", "run_id": run_id, "number": 2} not in scheduled()
+
+
+def test_what_does_not_heal_becomes_a_list_for_people(client: redis.Redis, workers: Workers) -> None:
+    """A follow-up sends a canary only and schedules the next; the last one tells people what is left, and stops."""
+    run_id = incident_run()
+    before = client.llen(DLQ)
+    attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
+    assert client.llen(DLQ) == before == 60
+    assert {"queue": "webhooks", "run_id": run_id, "number": 2} in scheduled()
+    attempt(follow_up, queue="webhooks", run_id=run_id, number=7)
+    assert {"queue": "webhooks", "run_id": run_id, "number": 8} not in scheduled()
+    assert any("60 messages are left for people" in title for title in told(run_id))
+    assert sum(workers.done.values()) == 60
+
+
+def test_the_budget_of_an_hour_holds(client: redis.Redis, workers: Workers, tmp_path: Path) -> None:
+    """A follow-up moves no more than is left of it, and one that finds nothing left is put off to the next hour."""
+    run_id = incident_run()
+    workers.broken.clear()
+    (tmp_path / "dlq.toml").write_text(f"{RULES}budget_per_hour = 20\n")
+    attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
+    assert client.llen(DLQ) == 40
+    late = attempt(follow_up, queue="webhooks", run_id=run_id, number=2)
+    assert state(late) == ("CANCELLED", "Postponed")
+    assert client.llen(DLQ) == 40
+    assert {"queue": "webhooks", "run_id": run_id, "number": 2} in scheduled()
+
+
+def test_quiet_hours_put_a_follow_up_off(client: redis.Redis, workers: Workers, tmp_path: Path) -> None:
+    """Nothing moves in them; the follow-up comes when they end."""
+    run_id = incident_run()
+    workers.broken.clear()
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(hours=1), now + timedelta(hours=2)
+    (tmp_path / "dlq.toml").write_text(f'{RULES}quiet_hours = "{begin:%H:%M}-{end:%H:%M}"\n')
+    late = attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
+    assert state(late) == ("CANCELLED", "Postponed")
+    assert client.llen(DLQ) == 60
+    assert "quiet hours" in ((late.state and late.state.message) or "")
+
+
+def test_dead_consumers_refuse_an_incident(client: redis.Redis) -> None:
+    """Nobody waits for messages: the flow run ends as refused with the reason, people hear it, and nothing moves."""
+    truth = contents(client, DLQ)
+    done = attempt(incident, queue="webhooks")
+    assert state(done) == ("FAILED", "Refused")
+    assert "no client of the broker waits" in ((done.state and done.state.message) or "")
+    assert contents(client, DLQ) == truth
+    run_id = f"webhooks-{done.created:%Y-%m-%d-%H%M}-{done.id.hex[-6:]}"
+    assert any("refused by the pre-flight" in title for title in told(run_id))
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        assert any(event.text.startswith("refused: consumers") for event in timeline(notebook, run_id))
+
+
+def test_a_discard_needs_a_person(client: redis.Redis, tmp_path: Path) -> None:
+    """The flow waits; after the yes the messages lie in the archive, and only then they are gone."""
+    with get_client(sync_client=True) as server:
+        deployment = server.create_deployment(server.create_flow(discard), name="discard")
+        parameters = {"queue": "webhooks", "error": "KeyError", "reason": "cannot be mended"}
+        run = carry_out(discard, server.create_flow_run_from_deployment(deployment, parameters=parameters))
+        assert state(run) == ("PAUSED", "Suspended")
+        assert client.llen(DLQ) == 120
+        server.resume_flow_run(run.id, run_input={"answer": "approve", "who": "ada"})
+        done = carry_out(discard, server.read_flow_run(run.id))
+    assert state(done)[0] == "COMPLETED", done.state
+    assert client.llen(DLQ) == 60
+    assert len(list((tmp_path / "archives" / "webhooks").glob("*.jsonl.zst"))) == 1

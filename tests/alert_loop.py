@@ -162,6 +162,8 @@ class Loop:
             "DLQ_REDIS_URL": self.redis.url,
             "DLQ_RECEIVER_PORT": str(self.ports["receiver"]),
             "DLQ_RECEIVER_TOKEN": TOKEN,
+            # What was moved is counted where it lies: no worker takes it, and the pre-flight would refuse for that.
+            "DLQ_POLICY": '{"preflight": {"consumers": "off"}}',
             "PREFECT_API_URL": f"{self.url('prefect')}/api",
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",

@@ -24,7 +24,7 @@ Count = tuple[int, int, int]
 
 _FLOOR = 10  # a lagging drain's window is not made smaller than this
 _DOUBT = 0.1  # bounces that a rate at the limit would give less often than this are a reason to wait
-_RATE_WINDOW = 1.0  # seconds' worth of a capped rate that go in one wave
+_RATE_WINDOW = 1.0  # seconds' worth of a capped rate that go in one wave; no less than a canary, whose outcome tells
 
 
 class Controller:
@@ -173,7 +173,7 @@ class Controller:
         if limits.rate is not None:
             if seen.at < state.next_at:
                 return Decision(Action.WAIT, seconds=state.next_at - seen.at, why=f"to keep to {limits.rate:g}/s")
-            size = min(size, max(1, int(limits.rate * _RATE_WINDOW)))
+            size = min(size, max(state.canary, int(limits.rate * _RATE_WINDOW)))
         allowed = {key: self._allowed(state.signatures[key]) for key in state.signatures}
         return Decision(
             Action.WAVE, size, allowed, state.canary, least=min(size, state.canary // 4) if in_flight else 1

@@ -89,13 +89,14 @@ def test_a_full_live_queue_is_not_made_fuller() -> None:
 
 
 def test_a_capped_rate_spaces_the_waves() -> None:
-    """At 20 a second a wave has 20, and the next one may go a second later."""
+    """At 20 a second a wave is no larger than the canary of 100, and the next one may go five seconds later."""
     controller = Controller.fresh(replace(LIMITS, rate=20), 10_000)
-    assert controller.decide(NOTHING).size == 20
-    controller.sent(20, NOTHING.at)
+    assert controller.decide(NOTHING).size == 100
     controller.sent(100, NOTHING.at)
+    controller.state.window = 1_000
     decision = controller.decide(seen(2))
-    assert (decision.action, decision.seconds) == (Action.WAIT, 4.0)
+    assert (decision.action, decision.seconds) == (Action.WAIT, 3.0)
+    assert controller.decide(seen(5)).size == 100
 
 
 def test_consumers_that_take_nothing_stop_the_drain() -> None:

@@ -141,6 +141,21 @@ def close(notebook: Notebook, question: Asked, now: datetime) -> Decision | None
     return _settle(notebook, question.run_id, question.plan.hash, late)
 
 
+def wake_up(notebook: Notebook, run_id: str) -> tuple[str, dict[str, object]] | None:
+    """Give the flow run that waits for an answer that is there by now, and what its form is to say; None: none does."""
+    question = asked(notebook, run_id)
+    stands = decision(notebook, run_id, question.plan.hash) if question else None
+    if question is None or stands is None or not question.flow_run:
+        return None
+    return question.flow_run, form_of(stands)
+
+
+def form_of(answer: Decision) -> dict[str, object]:
+    """Fill the form in as the answer would have been given there."""
+    said = {"answer": answer.answer.value, "who": answer.who, "why": answer.why, "limit": answer.limit}
+    return {name: part for name, part in said.items() if part is not None}
+
+
 def approve_at_once(notebook: Notebook, run_id: str, plan: Plan, why: tuple[str, ...], answer: Decision) -> Decision:
     """Ask and answer in one: a person at a terminal, who has seen the plan and said yes."""
     ask(notebook, run_id, plan, why, timedelta(hours=1))

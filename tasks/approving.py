@@ -64,10 +64,9 @@ def wake(asked: Asked, decision: Decision) -> bool:
     """Resume the flow run that waits for this answer; False when it waits no longer."""
     if not asked.flow_run:
         return False
-    said = {"answer": decision.answer.value, "who": decision.who, "why": decision.why, "limit": decision.limit}
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(UUID(asked.flow_run)).state
     if state is None or not state.is_paused():
         return False
-    resume_flow_run(UUID(asked.flow_run), run_input={name: part for name, part in said.items() if part is not None})
+    resume_flow_run(UUID(asked.flow_run), run_input=approvals.form_of(decision))
     return True

@@ -105,6 +105,14 @@ class Prefect:
             state: State[Any] = Cancelled(message=why)
             await self._ask(lambda: self.client.set_flow_run_state(flow_run, state, force=True))
 
+    async def resume(self, flow_run: UUID, said: dict[str, Any]) -> bool:
+        """Let a run go on that waits for a person, with the answer in its form; False: it waits no longer."""
+        run = await self._ask(lambda: self.client.read_flow_run(flow_run))
+        if run.state is None or not run.state.is_paused():
+            return False
+        await self._ask(lambda: self.client.resume_flow_run(flow_run, run_input=said))
+        return True
+
     async def answers(self, patience: float) -> str:
         """Say why the server does not answer; an empty text: it does."""
         try:

@@ -1,8 +1,10 @@
 """An operator and a plan that needs a person: approved, lowered, rejected, stale, timed out, and after a crash."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flows import Flow
 
+from deployments.receiver.starting import Prefect
 from dlq import approvals
 from dlq.approvals import Answer, Asked, Decision
 from dlq.embedded import EmbeddedRedis
@@ -24,6 +27,7 @@ from dlq.timeline import timeline
 from flows import drain
 from flows.approval import approval
 from flows.incident import incident
+from tasks.approving import remind_later
 from tests.integration import test_flows
 from tests.integration.test_flows import DLQ, LIVE, attempt, contents, fill, ledger_runs, retry
 
@@ -134,6 +138,20 @@ def test_approved_with_a_lower_limit(client: redis.Redis) -> None:
     assert any("waits for a person" in title for title in titles)
 
 
+def test_reminders_are_scheduled(client: redis.Redis) -> None:
+    """Where the watch is deployed, one look is scheduled for the reminder's time, and a retry schedules none twice."""
+    fill(client, 40)
+    with get_client(sync_client=True) as server:
+        server.create_deployment(server.create_flow(approval), name="approval")
+    run = launch()
+    asked = question(run)
+    remind_later.fn("webhooks", asked.run_id, asked)
+    with get_client(sync_client=True) as server:
+        looks = [one for one in server.read_flow_runs() if one.parameters.get("run_id") == asked.run_id]
+    (look,) = looks
+    assert look.expected_start_time == asked.at + timedelta(minutes=30)
+
+
 def test_rejected(client: redis.Redis) -> None:
     """Nothing moves, the flow run says who and why, and so do timeline and notices."""
     truth = fill(client, 40)
@@ -200,8 +218,28 @@ def test_silence_is_a_rejection(client: redis.Redis, tmp_path: Path) -> None:
     assert sum("waits for a person" in title for title in titles) >= 2
 
 
-def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis) -> None:
-    """A button or a command decides: the watch resumes the flow run, which takes that answer and asks no more."""
+def by_watch(run_id: str) -> None:
+    """Let the scheduled watch look at the question."""
+    attempt(approval, queue="webhooks", run_id=run_id)
+
+
+def by_receiver(run_id: str) -> None:
+    """Wake the run as the receiver does when a button was pressed."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        waits = approvals.wake_up(notebook, run_id)
+    assert waits is not None
+
+    async def wake() -> list[bool]:
+        async with get_client() as server:
+            prefect = Prefect(server)
+            return [await prefect.resume(UUID(waits[0]), waits[1]) for _ in range(2)]
+
+    assert asyncio.run(wake()) == [True, False]
+
+
+@pytest.mark.parametrize("wake", [by_watch, by_receiver])
+def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis, wake: Callable[[str], None]) -> None:
+    """A button or a command decides: the flow run is resumed, takes that answer and asks no more."""
     truth = fill(client, 40)
     run = launch()
     asked = question(run)
@@ -209,7 +247,7 @@ def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis) -> None:
     with open_notebook(load_settings(), "webhooks") as notebook:
         answer = Decision(answer=Answer.APPROVE, who="carol", by="slack")
         approvals.decide(notebook, asked.run_id, asked.plan.hash, answer)
-    attempt(approval, queue="webhooks", run_id=asked.run_id)
+    wake(asked.run_id)
     with get_client(sync_client=True) as server:
         done = carry_out(incident, server.read_flow_run(run.id))
     assert state(done)[0] == "COMPLETED"

@@ -3,12 +3,22 @@
 import asyncio
 import time
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments.receiver.answers import problem, responses
 from deployments.receiver.tools import LOG, Receiver, Tools
-from dlq.errors import ApprovalError, BadArgumentError, ChannelError, NotAllowedError, NotGenuineError
+from dlq.approvals import wake_up
+from dlq.errors import (
+    ApprovalError,
+    BadArgumentError,
+    ChannelError,
+    NotAllowedError,
+    NotGenuineError,
+    PrefectUnreachableError,
+)
 from dlq.notebook import Notebook
 from dlq.notices import show
 from dlq.notices.channels import SLACK, not_configured, slack
@@ -51,7 +61,21 @@ async def post_interaction(
         return problem(422, "The button is about a queue that is not known here.")
     told = await tools.notebooks.use(press.queue, lambda notebook: _answered(tools.settings, notebook, press))
     tools.later(asyncio.to_thread(_follow, tools, press, told))
+    if not told:
+        tools.later(_wake(tools, press))
     return Response()
+
+
+async def _wake(tools: Receiver, press: Press) -> None:
+    """Let the flow run go on that waited for the answer; what fails here, its reminder does later."""
+    waits = await tools.notebooks.use(press.queue, lambda notebook: wake_up(notebook, press.run_id))
+    if waits is None:
+        return
+    flow_run, said = waits
+    try:
+        await tools.prefect.resume(UUID(flow_run), said)
+    except (PrefectUnreachableError, ObjectNotFound, PrefectHTTPStatusError) as exc:
+        LOG.warning("run %s was answered and is not woken yet: %s", press.run_id, exc)
 
 
 def _answered(settings: Settings, notebook: Notebook, press: Press) -> str:

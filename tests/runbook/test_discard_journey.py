@@ -11,8 +11,13 @@ import pytest
 import redis
 
 from dlq import archive
+from dlq.discard import discard
 from dlq.embedded import EmbeddedRedis
-from dlq.errors import ArchiveError
+from dlq.errors import ArchiveError, BrokerUnreachableError
+from dlq.opening import open_queue
+from dlq.run import Kind, Request
+from dlq.selectors import Selector
+from dlq.settings import load_settings
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
 
 pytestmark = pytest.mark.parametrize("flavour", ["redis"], indirect=True)
@@ -134,6 +139,25 @@ def test_a_damaged_archive_is_refused(client: redis.Redis) -> None:
     assert contents(client) == left
     with pytest.raises(ArchiveError):
         archive.check(run["archive"])
+
+
+def test_a_discard_that_goes_on_keeps_its_archive(client: redis.Redis, tmp_path: Path) -> None:
+    """It broke while it dropped: done again, what is gone from the DLQ by then still lies in the archive."""
+    settings = load_settings()
+    request = Request(Kind.DISCARD, "ada@ops", "cannot be mended", Selector(error="KeyError"))
+    with open_queue(settings, "webhooks") as (queue, config):
+        finish = queue.finish
+
+        def broken(*_args: object) -> None:
+            raise BrokerUnreachableError("cut off")
+
+        queue.finish = broken  # type: ignore[method-assign]
+        with pytest.raises(BrokerUnreachableError):
+            discard(queue, config, request, "webhooks-1", str(tmp_path))
+        assert client.llen(DLQ) == 55
+        queue.finish = finish  # type: ignore[method-assign]
+        written, record = discard(queue, config, request, "webhooks-1", str(tmp_path))
+    assert (written.messages, record.dropped, record.state) == (3_001, 3_001, "done")
 
 
 KILLED_DISCARD = """

@@ -15,8 +15,10 @@ class DigestSet:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         """Take in digests, as chunks of concatenated 8-byte pieces."""
-        pieces = [np.frombuffer(chunk, dtype="<u8") for chunk in chunks]
-        values = np.concatenate(pieces) if pieces else np.empty(0, dtype="<u8")
+        pieces = bytearray()
+        for chunk in chunks:
+            pieces += chunk
+        values = np.frombuffer(pieces, dtype="<u8")  # the bytes themselves, not a copy of them
         values.sort()
         self._values = values
         self._taken = np.zeros(len(values), dtype=bool)

@@ -117,8 +117,6 @@ class Watch:
         self._run_id = run_id
         self._notebook = notebook
         self._reading = Reading.of(config)
-        self._open: list[tuple[int, int, np.ndarray]] = []  # (sequence, wave, entries) of what may be in the live queue
-        self._read = tallies.settled
         self._keys: dict[int, str] = {OTHERS_CODE: OTHERS.key}
         self._ledger = _Ledger(queue, run_id)
         self._noted: dict[str, str] | None = None
@@ -128,59 +126,61 @@ class Watch:
         """Look, and bring the tallies up to date; return the run as the ledger has it."""
         record = find_run(self._queue, self._run_id)
         fresh = self._take_in()
-        self._look_for_gone()
+        waiting = self._look_for_gone()
         self._look_for_bounced(record, fresh)
-        self.tallies.fold({wave for _, wave, _ in self._open})
+        self.tallies.fold(waiting)
         return record
 
-    def _take_in(self) -> list[LedgerBatch]:
-        """Count what was sent since the last look; return those batches."""
+    def _take_in(self) -> list[tuple[int, int]]:
+        """Count what was sent since the last look; return (arrived, kept) of those batches."""
         fresh = []
-        for batch in self._queue.batches(self._run_id, self._read):
-            self._read = batch.sequence
-            rows = np.frombuffer(batch.entries, dtype=_ROW)
-            rows = rows[np.isin(rows["action"], _REDRIVEN)]
-            self._open.append((batch.sequence, batch.wave, rows))
-            if batch.sequence <= self.tallies.sequence:
-                continue
-            fresh.append(batch)
+        for batch in self._queue.batches(self._run_id, self.tallies.sequence):
+            fresh.append((batch.arrived, batch.kept))
             self.tallies.sequence = batch.sequence
             self.tallies.arrived += batch.arrived
-            for code, count in Counter(rows["code"].tolist()).items():
+            for code, count in Counter(_redriven(batch)["code"].tolist()).items():
                 row = self.tallies.waves.setdefault(str(batch.wave), {}).setdefault(self._key(code), [0, 0, 0])
                 row[_SENT] += count
         return fresh
 
-    def _look_for_gone(self) -> None:
-        """Find what is in the live queue still; all else that was sent is gone."""
+    def _look_for_gone(self) -> set[int]:
+        """Find what is in the live queue still, all else that was sent is gone; return the waves of what is there.
+
+        The ledger is read once more for that: it may be long, and nothing of it is kept in memory between two looks.
+        """
         waiting: Counter[tuple[int, str]] = Counter()
-        touched = {wave for _, wave, _ in self._open}
-        still: list[tuple[int, int, np.ndarray]] = []
-        live = DigestSet(fingerprints(self._queue)) if self._open else DigestSet(())
-        for sequence, wave, rows in self._open:
-            left = rows["code"][live.take(rows["fingerprint"].tobytes())] if len(live) else rows["code"][:0]
+        touched, there = set[int](), set[int]()
+        live: DigestSet | None = None
+        for batch in self._queue.batches(self._run_id, self.tallies.settled):
+            if batch.sequence > self.tallies.sequence:
+                break
+            rows = _redriven(batch)
+            if live is None:
+                live = DigestSet(fingerprints(self._queue))
+            left = rows["code"][live.take(rows["fingerprint"].tobytes())]
+            touched.add(batch.wave)
             for code, count in Counter(left.tolist()).items():
-                waiting[wave, self._key(code)] += count
-            if still or len(left):
-                still.append((sequence, wave, rows))
+                waiting[batch.wave, self._key(code)] += count
+            if there or len(left):
+                there.add(batch.wave)
             else:
-                self.tallies.settled = sequence
-        self._open = still
+                self.tallies.settled = batch.sequence
         for wave in touched:
             for key, row in self.tallies.waves.get(str(wave), {}).items():
                 row[_GONE] = row[_SENT] - waiting[wave, key]
+        return there
 
-    def _look_for_bounced(self, record: RunRecord, fresh: list[LedgerBatch]) -> None:
+    def _look_for_bounced(self, record: RunRecord, fresh: list[tuple[int, int]]) -> None:
         """Find ours among what came into the DLQ since the last look."""
         depth = self._queue.depth(Place.DLQ)
         newest = depth - record.depth
         unseen = self.tallies.arrived + newest - self.tallies.looked
-        if newest < 0 or unseen < 0 or record.vanished or any(batch.arrived < 0 for batch in fresh):
+        if newest < 0 or unseen < 0 or record.vanished or any(arrived < 0 for arrived, _ in fresh):
             self.tallies.exact = False
         if not self.tallies.exact:
             self._take_bounces(((0, depth),), None)
             return
-        spans = unseen_spans(depth, newest, [(batch.arrived, batch.kept) for batch in reversed(fresh)], unseen)
+        spans = unseen_spans(depth, newest, fresh[::-1], unseen)
         self._take_bounces(tuple(spans), self.tallies.looked)
         self.tallies.looked += unseen
 
@@ -240,6 +240,13 @@ class Watch:
             for other, parts in unpack_signatures(self._queue.signatures(self._run_id)).items():
                 self._keys[other] = Signature(*parts).key
         return self._keys.get(code, OTHERS.key)
+
+
+def _redriven(batch: LedgerBatch) -> np.ndarray:
+    """Give the entries of what a batch put into the live queue."""
+    rows = np.frombuffer(batch.entries, dtype=_ROW)
+    found: np.ndarray = rows[np.isin(rows["action"], _REDRIVEN)]
+    return found
 
 
 def look_back(queue: DeadLetterQueue, config: QueueConfig, run_id: str, notebook: Notebook) -> None:

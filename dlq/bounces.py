@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dlq.queues import QueueConfig
 
 MOST = 100_000
-"""Identities whose bounces are counted across runs, in one generation of 30 days."""
+"""Identities whose bounces are counted across runs, in one generation of 30 days; also bounces noted of one run."""
 _LONGEST = 10  # bounces that a history tells; it counts on
 _GENERATION_MS = 30 * 86_400_000
 _POISON = "poison"

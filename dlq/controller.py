@@ -80,6 +80,8 @@ class Controller:
             state.moved_at = seen.at
         if waiting and self._waiting() and elapsed > 0:
             state.speed += (sum(news.values()) / elapsed - state.speed) * (0.3 if state.speed else 1.0)
+        if seen.live < self.limits.ceiling or not state.seen_at:
+            state.room_at = seen.at
         state.seen_at = seen.at
         state.trail = [look for look in state.trail if look[0] > seen.at - self.limits.grace]
         if news:
@@ -102,6 +104,8 @@ class Controller:
         state.doubt = _doubtful(counts, limits.total)
         if why := self._surely(counts, limits.total):
             return f"of all signatures together {why}"
+        if (waited := seen.at - state.room_at) >= limits.stall:
+            return f"the live queue was at its ceiling of {limits.ceiling:,} for {waited:.0f} s: {seen.live:,} messages"
         if (waited := seen.at - state.moved_at) >= limits.stall:
             return f"consumers took nothing for {waited:.0f} s; {seen.live:,} messages are in the live queue"
         return ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlq.arrivals import read_spans, unseen_spans
-from dlq.bounces import Bounce, note_bounces, noted_bounces
+from dlq.bounces import MOST, Bounce, note_bounces, noted_bounces
 from dlq.brokers.base import Place
 from dlq.ledger import ENTRY_COLUMNS, unpack_signatures
 from dlq.loop_memory import recall, remember
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _ROW = np.dtype(ENTRY_COLUMNS)
 _REDRIVEN = (ord("m"), ord("e"))
 _RECENT = 8  # waves whose counts are kept apart; older ones are added up once nothing of them is in the live queue
+_LOOKED_UP_AT_ONCE = 50_000
+_NOTED_AT_ONCE = 1_000
 _SENT, _GONE, _BOUNCED = range(3)
 Counts = dict[str, list[int]]
 """By signature key: [sent, gone, bounced]."""
@@ -186,22 +188,36 @@ class Watch:
 
     def _take_bounces(self, spans: tuple[tuple[int, int], ...], first: int | None) -> None:
         """Note the bounces in some spans; `first` is the number of the first arrival in them, None: unknown."""
-        found: list[Bounce] = []
         place, seen = first or 0, Counter[bytes]()
-        for chunk in read_spans(self._queue, spans):
-            scan = self._reading.lane.entries(chunk)
-            mine = self._ledger.of(set(scan.identities))
-            for identity, code in zip(scan.identities, scan.codes, strict=True):
+        for identities, codes in self._arrivals(spans):
+            found: list[Bounce] = []
+            mine = self._ledger.of(set(identities))
+            for identity, code in zip(identities, codes, strict=True):
                 # A number that is the same whenever this arrival is looked at: noting it twice notes it once.
                 number = place if first is not None else seen[identity]
-                seen[identity] += 1
                 place += 1
                 if identity in mine:
+                    seen[identity] += 1
                     bounce = self._bounce(f"{identity.hex()}.{number}", identity, mine[identity], code, first is None)
                     if bounce:
                         found.append(bounce)
-        if found:
-            note_bounces(self._notebook, self._run_id, self._config, found)
+            for start in range(0, len(found), _NOTED_AT_ONCE):
+                some = found[start : start + _NOTED_AT_ONCE]
+                note_bounces(self._notebook, self._run_id, self._config, some)
+
+    def _arrivals(self, spans: tuple[tuple[int, int], ...]) -> Iterator[tuple[list[bytes], list[int]]]:
+        """Read the identities and signature codes in some spans, many at once: each lot is looked up in the ledger."""
+        identities: list[bytes] = []
+        codes: list[int] = []
+        for chunk in read_spans(self._queue, spans):
+            scan = self._reading.lane.entries(chunk)
+            identities += scan.identities
+            codes += scan.codes
+            if len(codes) >= _LOOKED_UP_AT_ONCE:
+                yield identities, codes
+                identities, codes = [], []
+        if codes:
+            yield identities, codes
 
     def _bounce(
         self,
@@ -223,6 +239,10 @@ class Watch:
             return None
         wave, original = entries[before]
         key, became = self._key(original), self._reading.book.key(code)
+        if len(self._names()) >= MOST:  # counted, but nobody remembers which it was
+            if not again:
+                self.tallies.bounce(wave, key)
+            return None
         self._names()[name] = f"{wave} {key} {became}"
         self._times[identity] += 1
         self.tallies.bounce(wave, key)

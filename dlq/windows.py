@@ -86,6 +86,8 @@ class State:
     cut_at: float = 0.0
     moved_at: float = 0.0
     """When consumers last took something, or had nothing to take."""
+    room_at: float = 0.0
+    """When the live queue was under its ceiling last."""
     next_at: float = 0.0
     """Before this moment a capped rate allows no wave."""
     speed: float = 0.0

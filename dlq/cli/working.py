@@ -149,7 +149,8 @@ def _drive_and_report(
         record: RunRecord = drive.drive(open_run, pace, time.sleep, _progress, notebook)
         if withdraw_tripped(broker, config, record):
             record = find_run(broker, record.run_id)
-        if record.redriven and (pace.mode is not Mode.ADAPTIVE or record.state != "done"):
+        # An adaptive drain that came to its own end has waited for the last outcome already.
+        if record.redriven and (pace.mode is not Mode.ADAPTIVE or record.state != "done" or record.facts.get("note")):
             drive.settle(broker, settle, _GRACE if grace is None else grace, time.sleep)
         look_back(broker, config, record.run_id, notebook)
         outcome = verify(broker, record.run_id, Reading.of(config))

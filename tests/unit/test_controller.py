@@ -111,6 +111,18 @@ def test_consumers_that_take_nothing_stop_the_drain() -> None:
     )
 
 
+def test_a_live_queue_that_stays_full_stops_the_drain() -> None:
+    """The drain does not hold the queue for ever: after the stall time it is stopped, with the reason."""
+    controller = Controller.fresh(replace(LIMITS, ceiling=500), 10_000)
+    assert controller.decide(replace(NOTHING, live=700)).action is Action.WAIT
+    assert controller.decide(replace(NOTHING, live=700, at=NOTHING.at + 59)).action is Action.WAIT
+    decision = controller.decide(replace(NOTHING, live=700, at=NOTHING.at + 60))
+    assert (decision.action, decision.why) == (
+        Action.TRIP,
+        "the live queue was at its ceiling of 500 for 60 s: 700 messages",
+    )
+
+
 def test_the_end_waits_for_the_last_outcomes() -> None:
     """All is sent: done once the grace time of the last one has passed."""
     controller = Controller.fresh(LIMITS, 100)

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from dlq.bounces import left, poison, stopped
+from dlq.bounces import left, noted_bounces, poison, stopped
 from dlq.brokers.base import Place
+from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.drive import drive
 from dlq.ledger import RunRecord
@@ -18,6 +19,7 @@ from dlq.run import Kind, Request, Run, start
 from dlq.selectors import Selector
 from dlq.sift import Wave
 from dlq.timeline import timeline
+from dlq.watch import Tallies, Watch
 from tests.integration.conformance import CONFIG, MemoryDesk, letter
 
 LIMITS = Limits(grace=4, lag=16, stall=60)
@@ -269,3 +271,72 @@ def test_waves_are_numbered_without_a_gap() -> None:
     assert all(later == earlier + 1 for earlier, later in pairwise(numbers))
     batches = [batch.wave for batch in scene.desk.queue.batches("r1") if len(batch)]
     assert batches == sorted(batches)
+
+
+def test_twins_bounce_as_often_as_they_were_sent() -> None:
+    """Two messages of one identity both bounce: two, and no third one when somebody else's copy comes in."""
+    desk, notebook = MemoryDesk(), MemoryNotebook()
+    desk.put(dead(1, "a"), dead(1, "a"), dead(2, "a"))
+    desk.run()
+    watch = Watch(desk.queue, CONFIG, "r1", notebook, Tallies())
+    desk.take(3)
+    for expected in (1, 2, 2):
+        desk.put(dead(1, "b"))
+        watch.look()
+        assert sum(watch.tallies.bounced.values()) == expected
+    assert sum(watch.tallies.gone.values()) == 3
+
+
+def test_a_look_reads_no_more_than_what_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind 5,000 kept messages two looks with three arrivals read three messages of the DLQ."""
+    desk, notebook = MemoryDesk(), MemoryNotebook()
+    desk.put(*(dead(n, "ab"[n % 2]) for n in range(10_000)))
+    desk.run(selector=Selector(error="TimeoutError"))
+    taken = desk.take(5_000)
+    watch = Watch(desk.queue, CONFIG, "r1", notebook, Tallies())
+    read: list[int] = []
+    plain = MemoryQueue.read
+
+    def spied(self: MemoryQueue, place: Place, skip: int, count: int) -> object:
+        found = plain(self, place, skip, count)
+        read.append(len(found.result()) if place is Place.DLQ else 0)
+        return found
+
+    monkeypatch.setattr(MemoryQueue, "read", spied)
+    desk.put(taken[7], taken[4_000])
+    watch.look()
+    desk.put(taken[9])
+    watch.look()
+    assert sum(read) == 3
+    assert sum(watch.tallies.bounced.values()) == 3
+
+
+def test_a_process_that_died_after_noting_counts_once() -> None:
+    """It had noted the bounces, but not that it had: the next one finds them, and histories count one run."""
+    desk, notebook = MemoryDesk(), MemoryNotebook()
+    desk.put(*(dead(n, "a") for n in range(20)))
+    desk.run()
+    taken = desk.take(20)
+    desk.put(*taken[:5])
+    Watch(desk.queue, CONFIG, "r1", notebook, Tallies()).look()
+    again = Watch(desk.queue, CONFIG, "r1", notebook, Tallies())
+    again.look()
+    assert sum(again.tallies.bounced.values()) == 5
+    assert len(noted_bounces(notebook, "r1")) == 5
+    assert poison(notebook, 2) == {}
+
+
+def test_somebody_elses_hand_in_the_dlq_is_survived() -> None:
+    """Messages were taken out of the DLQ meanwhile: all of it is searched, and each bounce still counts once."""
+    desk, notebook = MemoryDesk(), MemoryNotebook()
+    desk.put(*(dead(n, "ab"[n % 2]) for n in range(40)))
+    desk.run(selector=Selector(error="TimeoutError"))
+    taken = desk.take(20)
+    watch = Watch(desk.queue, CONFIG, "r1", notebook, Tallies())
+    watch.look()
+    desk.take(5, Place.DLQ)
+    for count in (1, 2, 3):
+        desk.put(taken[count])
+        watch.look()
+        assert not watch.tallies.exact
+        assert sum(watch.tallies.bounced.values()) == count

@@ -112,12 +112,13 @@ class _Account:
             sightings.failed += 1
             self._pushed[line.id].add(line.pushed)
 
-    def place(self, raw: bytes, *, in_dlq: bool) -> None:
-        """Count one message that lies in a list."""
+    def place(self, raw: bytes, *, in_dlq: bool, put_aside: bool = False) -> None:
+        """Count one message that lies in a list; a corrupted one belongs into the DLQ or, better, the quarantine."""
         if self.corrupted[raw] > 0:
             self.corrupted[raw] -= 1
-            self.kept += in_dlq
-            self.misplaced += not in_dlq
+            right = in_dlq or put_aside
+            self.kept += right
+            self.misplaced += not right
             return
         ident = _id(raw)
         letter = self.healthy.get(ident) if ident else None
@@ -146,8 +147,10 @@ def score(queue: str, letters: Iterable[Letter], places: Places, log: Iterable[L
         account.log(line)
     for raw in places.dlq:
         account.place(raw, in_dlq=True)
-    for raw in (*places.live, *places.quarantine):
+    for raw in places.live:
         account.place(raw, in_dlq=False)
+    for raw in places.quarantine:
+        account.place(raw, in_dlq=False, put_aside=True)
     right: Counter[Fate] = Counter()
     lost, duplicated, unfinished = account.corrupted.total(), 0, account.misplaced
     for ident, letter in account.healthy.items():

@@ -11,11 +11,14 @@ import redis
 from dlq.actions.book import Book, State
 from dlq.actions.undo import undo_actions
 from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
+from dlq.opening import open_notebook, open_queue
 from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.timeline import Event, timeline
 from flows.act import act
 from flows.diagnose import diagnose
+from flows.drain import drain
+from flows.incident import incident
+from flows.rollback import rollback
 from tests.kubernetes import objects
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.real import kubeconfig_text
@@ -203,3 +206,44 @@ def test_a_silent_api_server_stops_nothing(
         assert Book(notebook, done["run_id"]).actions()[0].state is State.INTENDED
         undo_actions(settings, notebook, settings.queue("webhooks"), done["run_id"], "ada")
     assert (replicas(kubernetes), workers.concurrency) == (3, 5)
+
+
+def test_an_incident_puts_back_what_it_scaled(
+    client: redis.Redis, around: WebFake, kubernetes: FakeApi, workers: WorkersFake
+) -> None:
+    """It scales at its begin, drains, and leaves as many workers as there were; its report names the cause."""
+    assert around
+    fill(client, 5)
+    state = incident("webhooks", pace="fixed", pause=0, return_state=True)
+    told = [(event.kind, event.text) for event in timeline_of(latest_run())]
+    assert state.is_completed(), state.message
+    assert ("action", "scale webhook-workers: 3 → 10, done") in told
+    assert ("action", "scale webhook-workers: 3 → 10, undone: 3 again") in told
+    assert "diagnosis" in [kind for kind, _ in told]
+    assert (replicas(kubernetes), workers.concurrency) == (3, 5)
+
+
+def test_a_rollback_stops_the_workers_meanwhile(client: redis.Redis, around: WebFake, kubernetes: FakeApi) -> None:
+    """Nobody takes a message while it works; the same number of workers runs afterwards."""
+    assert around
+    fill(client, 5)
+    drain("webhooks", pace="none", reason="a test")
+    assert client.llen(DLQ) == 0
+    counts = []
+    kubernetes.watch = lambda: counts.append((replicas(kubernetes), client.llen(DLQ)))
+    rollback("webhooks", latest_run(), stop_workers=True)
+    assert counts[0] == (0, 0)
+    assert counts[-1] == (3, 5)
+    assert client.llen(DLQ) == 5
+
+
+def latest_run() -> str:
+    """Name the newest ledger run."""
+    with open_queue(load_settings(), "webhooks") as (broker, _):
+        return next(run.run_id for run in broker.runs(10) if run.kind == "drain")
+
+
+def timeline_of(run_id: str) -> list[Event]:
+    """Read the timeline of a run."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        return timeline(notebook, run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,7 @@ class FakeApi:
     silent: bool = False
     silent_after_write: bool = False
     usage: dict[str, Any] | None = None
+    watch: Callable[[], object] = lambda: None
     version: int = 100
 
     def answer(self, asked: Asked) -> Answer:
@@ -106,6 +108,7 @@ class FakeApi:
                 return refused
             if resource == "deployments":
                 self.settle(name)
+                self.watch()
             if resource == "horizontalpodautoscalers":
                 self._autoscale(item["spec"])
             if self.silent_after_write:

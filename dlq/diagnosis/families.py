@@ -93,6 +93,9 @@ _NO_NAMES = frozenset(
 # fmt: on
 
 
+_NUMBER = re.compile(r"[0-9]+")  # payment-7 and payment-12 are instances of one system
+
+
 def family_of(error_class: str, text: str) -> Family:
     """Say what kind of failure a signature is; OTHER when nothing fits."""
     if error_class == CORRUPTED:
@@ -107,5 +110,5 @@ def subject_of(text: str) -> str:
         for match in pattern.finditer(text):
             name = match["name"].rstrip(".-")
             if name.lower() not in _NO_NAMES and len(name) > 2:  # noqa: PLR2004 - "db" and the like are no names
-                return name
+                return _NUMBER.sub("#", name)
     return ""

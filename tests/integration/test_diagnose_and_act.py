@@ -95,8 +95,8 @@ def around(
 
 
 def fill(client: redis.Redis, count: int, *, corrupted: int = 0) -> None:
-    """Put messages into the DLQ that began to fail a minute ago, and some that nobody can read."""
-    failed = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    """Put messages into the DLQ that fail two minutes from now, after all that the test does; and some unreadable."""
+    failed = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
     message = {"type": "order", "error": "KeyError: 'currency'", "failedAt": failed, "payload": {"n": 1}}
     client.lpush(DLQ, *(json.dumps({"id": f"m{number}", **message}) for number in range(count)))
     for number in range(corrupted):

@@ -22,7 +22,7 @@ ensure-prometheus:
 ensure-chromium:
 	@sh scripts/ensure-chromium.sh
 
-demo: install ## an incident on a server of its own, start to end
+demo: install ## an incident on servers of its own, from the alert to the report
 	$(PYTHON_BIN)/dlq demo
 
 test: install ensure-redis ensure-prometheus ensure-chromium ## all tests, with a small sample of the chaos ones

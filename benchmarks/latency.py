@@ -140,7 +140,7 @@ def _everything() -> Iterator[tuple[Plan, PrefectApi]]:
     try:
         with hold(folder) as home:
             plan = Plan.of(Settings.model_validate({"home": folder, **ports}), home)
-            with running(plan, Voice(quiet=True)) as supervisor:
+            with running(plan, Voice(quiet=True).say) as supervisor:
                 deadline = time.monotonic() + _PATIENCE
                 while not supervisor.ready:
                     supervisor.tick()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dlq.demo.scoreboard import Score
 
 LINE_SECONDS: Final = 5.0
+_STYLES: Final = {"died": "yellow", "warning": "yellow", "failed": "bold red", "ready": "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,41 @@ class LogTally:
             self.failed += fresh.count(f"{FAILED}\t".encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Tells the story of the demo, each step with the seconds since its begin."""
+
+    console: Console
+    started: float
+
+    def tell(self, text: str, style: str = "") -> None:
+        """Tell a step."""
+        seconds = f"[dim]{time.monotonic() - self.started:4.0f} s[/dim]  "
+        self.console.print(seconds, end="", soft_wrap=True)
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def say(self, event: str, text: str, **_facts: object) -> None:
+        """Take what the supervisor says: trouble, and which server is up."""
+        self.tell(text, _STYLES.get(event, ""))
+
+    def show(self, *things: object) -> None:
+        """Show tables and lines as they are."""
+        for thing in things:
+            self.console.print(thing, soft_wrap=isinstance(thing, str))
+
+    def conclude(self, *, ok: bool) -> None:
+        """Tell the end."""
+        text = "Everything matches the truth, nothing is unexplained." if ok else "NOT everything matches the truth."
+        self.tell(text, "bold green" if ok else "bold red")
+
+
 class Display:
     """Shows views of the queues, for a `with` block."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, teller: Teller) -> None:
         """Take where to show; a console without a terminal gets lines."""
-        self._console = console
-        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._teller = teller
+        self._live = Live(console=teller.console, refresh_per_second=4) if teller.console.is_terminal else None
         self._next_line = 0.0
 
     def __enter__(self) -> Self:
@@ -88,7 +117,7 @@ class Display:
             self._live.update(_live_table(views))
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_SECONDS
-            self._console.print(" | ".join(map(str, views)), soft_wrap=True)
+            self._teller.tell(" | ".join(map(str, views)))
 
 
 def _live_table(views: Sequence[QueueView]) -> Table:

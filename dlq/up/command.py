@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -15,8 +15,9 @@ from dlq.settings import load_settings
 from dlq.up.guard import Guard
 from dlq.up.home import hold
 from dlq.up.leftovers import in_hand
+from dlq.up.service import Service
 from dlq.up.services import Plan, answers
-from dlq.up.supervisor import Supervisor
+from dlq.up.supervisor import Say, Supervisor
 from dlq.up.voice import Voice
 
 TICK_SECONDS: Final = 0.2
@@ -58,7 +59,7 @@ def main(voice: Voice) -> int:
     with heeding_signals() as signals, hold(settings.home) as home:
         plan = Plan.of(settings, home)
         plan.require_ports()
-        with running(plan, voice) as supervisor:
+        with running(plan, voice.say) as supervisor:
             _welcome(voice, plan, supervisor)
             started, announced = time.monotonic(), False
             while not signals.asked:
@@ -75,19 +76,22 @@ def main(voice: Voice) -> int:
 
 
 @contextmanager
-def running(plan: Plan, voice: Voice) -> Iterator[Supervisor]:
-    """Give a supervisor of the plan's services, not started yet; all are stopped at the end, whatever happens."""
+def running(plan: Plan, say: Say, more: Sequence[Service] = ()) -> Iterator[Supervisor]:
+    """Give a supervisor of the plan's services and some more, not started yet; all are stopped at the end.
+
+    An interrupt during that stop kills what is left.
+    """
     guard = Guard(plan.home.lock)
-    supervisor = Supervisor(plan.services(voice.say), plan.home.logs, plan.environment(), guard, voice.say)
+    supervisor = Supervisor([*plan.services(say), *more], plan.home.logs, plan.environment(), guard, say)
     try:
         yield supervisor
     except DlqError as exc:
-        voice.say("failed", "One program cannot go on; stopping the others.", why=str(exc))
+        say("failed", "One program cannot go on; stopping the others.", why=str(exc))
         raise
     finally:
         try:
             supervisor.stop()
-        except _StopNowError:
+        except (KeyboardInterrupt, _StopNowError):
             supervisor.kill()
         guard.close()
 

@@ -37,6 +37,14 @@ class FlowRunState:
     name: str
     message: str
 
+    @classmethod
+    def of(cls, flow_run: dict[str, Any]) -> FlowRunState:
+        """Take it from what the API says of a flow run."""
+        state = flow_run.get("state") or {}
+        return cls(
+            flow_run["id"], state.get("type", "PENDING"), state.get("name", "Pending"), state.get("message") or ""
+        )
+
     @property
     def ended(self) -> bool:
         """Whether the flow run will not change any more."""
@@ -99,7 +107,7 @@ class PrefectApi:
 
     def state(self, flow_run: str) -> FlowRunState:
         """Look how a flow run is."""
-        return _state(self.call("GET", f"/flow_runs/{flow_run}"))
+        return FlowRunState.of(self.call("GET", f"/flow_runs/{flow_run}"))
 
     def flow_runs(self, *types: str, timeout: float = _TIMEOUT) -> list[dict[str, Any]]:
         """Read the newest flow runs (200 at most), or those in states of some types; each as the API says it."""
@@ -141,10 +149,3 @@ class PrefectApi:
             raise PrefectApiError(f"{method} {path} got no answer: {exc}.") from exc
         finally:
             connection.close()
-
-
-def _state(flow_run: dict[str, Any]) -> FlowRunState:
-    state = flow_run.get("state") or {}
-    return FlowRunState(
-        flow_run["id"], state.get("type", "PENDING"), state.get("name", "Pending"), state.get("message") or ""
-    )

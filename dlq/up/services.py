@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import redis
@@ -38,10 +38,14 @@ class Plan:
     api: PrefectApi
     redis_is_ours: bool
     token_is_ours: bool
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, told: Settings, home: Home) -> Plan:
-        """Complete what the settings say: an embedded Redis and a token of our own where they name neither."""
+    def of(cls, told: Settings, home: Home, extra: Mapping[str, str] | None = None) -> Plan:
+        """Complete what the settings say: an embedded Redis and a token of our own where they name neither.
+
+        `extra` are further settings of the child processes.
+        """
         ours = "redis_url" not in told.model_fields_set
         own: dict[str, object] = {"home": home.folder, "reports": told.reports_folder.resolve()}
         if told.config is not None:
@@ -52,7 +56,7 @@ class Plan:
         if unguarded:
             own["receiver_token"] = SecretStr(home.token())
         api = PrefectApi(told.ui_port, os.environ.get("PREFECT_SERVER_API_AUTH_STRING", ""))
-        return cls(home, told.model_copy(update=own), api, ours, unguarded)
+        return cls(home, told.model_copy(update=own), api, ours, unguarded, extra or {})
 
     @property
     def receiver(self) -> str:
@@ -96,7 +100,7 @@ class Plan:
         }
         if settings.config is not None:
             said["DLQ_CONFIG"] = str(settings.config)
-        return said
+        return {**self.extra, **said}
 
     def services(self, say: Callable[..., None]) -> list[Service]:
         """Give what is to be kept running, in the order in which it starts; `say` is told about earlier flow runs."""

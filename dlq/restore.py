@@ -51,7 +51,6 @@ def restore(queue: DeadLetterQueue, config: QueueConfig, address: str, who: str,
     record = queue.run(origin.run_id)
     if record is not None and record.kind == Kind.DISCARD:
         undone = roll_back(queue, config, origin.run_id, who, reason)
-        _note(address, undone.run_id)
         before = record.dropped - undone.withdrawn
         return Restored(
             undone.run_id, config.name, address, undone.withdrawn, before, written.messages - record.dropped
@@ -79,7 +78,7 @@ def _out_of_the_archive(
         with suppress(DlqError):
             queue.release(hold)
         raise
-    _note(address, run_id)
+    archive.note(address, archive.noted(address) | {"restored_by": run_id})  # this outlives the ledger
     queue.release(hold)
     return Restored(run_id, config.name, address, put, total, left_out)
 
@@ -119,8 +118,3 @@ def _batches(address: str, skip: Counter[bytes]) -> Iterator[list[bytes]]:
         size += len(message)
     if batch:
         yield batch
-
-
-def _note(address: str, run_id: str) -> None:
-    """Say beside the archive that it is restored: this outlives the ledger."""
-    archive.note(address, archive.noted(address) | {"restored_by": run_id})

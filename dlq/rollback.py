@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from dlq.brokers.base import DROP, EDIT, KEEP, REDRIVE, Hold, Place, Route
-from dlq.errors import BadArgumentError, DlqError
+from dlq.errors import ArchiveError, BadArgumentError, DlqError
 from dlq.ledger import ENTRY_COLUMNS, ORIGINAL, entry_prefix, fingerprint
 from dlq.multiset import DigestSet
 from dlq.run import Kind, find_run, new_run_id
@@ -155,8 +155,19 @@ def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict
     out_of_reach = max(0, after.selected - after.rolled_back - len(again))
     queue.finish(hold, "done", {"out_of_reach": str(out_of_reach), "again": str(len(again))})
     queue.annotate(undone.run_id, {"state": "rolled_back"})
+    _tell_archive(undone, hold.run_id)
     queue.release(hold)
     return Undone(hold.run_id, undone.run_id, withdrawn, out_of_reach, len(again))
+
+
+def _tell_archive(undone: RunRecord, rollback: str) -> None:
+    """Note beside the archive of a discard that its messages are back: that outlives the ledger."""
+    address = undone.parameters.get("archive")
+    if address:
+        from dlq import archive  # noqa: PLC0415 - few runs have one
+
+        with suppress(ArchiveError):  # the messages are back, whether it can be reached or not
+            archive.note(address, archive.noted(address) | {"restored_by": rollback})
 
 
 def _withdraw(

@@ -103,6 +103,17 @@ def test_what_arrives_meanwhile_is_not_dropped(client: redis.Redis, monkeypatch:
     assert contents(client)[POISON[7]] == 0
 
 
+def test_a_rollback_is_known_to_the_archive(client: redis.Redis) -> None:
+    """Rolled back, and its ledger gone: the archive puts nothing back a second time."""
+    before = contents(client)
+    run = dlq("discard", "webhooks", "--corrupted", "--yes", "--json")
+    dlq("rollback", run["run_id"], "--yes", "--json")
+    assert contents(client) == before
+    client.delete(*client.keys("dlq-drain:*"))
+    assert dlq("restore", run["archive"], "--yes", "--json")["restored"] == 0
+    assert contents(client) == before
+
+
 @pytest.mark.parametrize(
     "words",
     [("discard", "webhooks", "--yes"), ("discard", "webhooks", "--limit", "5", "--yes")],

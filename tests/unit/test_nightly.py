@@ -130,6 +130,19 @@ def test_a_rollback_is_no_arrival(world: World) -> None:
     assert arrivals(night) == {"out": 0, "lost": 0}
 
 
+def test_a_run_that_was_going_on_at_the_report_before_counts_from_there(world: World) -> None:
+    """Of a drain that spans two reports, each has its own part."""
+    world.fail(30, GATEWAY, hours=40)
+    run = start(world.queue, world.config, Request(Kind.DRAIN, "ada"))
+    run.wave(1, 20)
+    day = world.report().day(UTC)
+    world.notebook.erase("days")
+    keep(world.notebook, replace(day, date=day.date - timedelta(days=1)))
+    run.wave(2, 7)
+    night = world.report()
+    assert (night.depth, night.arrived, night.taken.redriven) == (3, 0, 7)
+
+
 def test_the_first_report_counts_by_the_time_of_failure_and_says_so(world: World) -> None:
     """Without a day before, what failed in the last 24 hours came; what does not say when is unknown, not zero."""
     world.fail(7, GATEWAY, hours=3)
@@ -174,7 +187,11 @@ def test_the_day_is_that_of_the_time_zone(world: World) -> None:
 def test_own_samples_stand_in_for_prometheus_and_it_is_said(world: World) -> None:
     """The peak of the day comes from the samples, with the reason why not from Prometheus."""
     now = datetime.now(UTC)
-    for hours, depth in ((23.5, 10), (12, 70), (2, 20), (30, 500)):
+    slot = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=12)
+    for seconds, depth in ((10, 10), (70, 70), (130, 20)):  # all in one step of the history
+        seen = orjson.dumps((depth, 0, 0, 0, None)).decode()
+        world.notebook.append("samples", Entry(slot + timedelta(seconds=seconds), seen))
+    for hours, depth in ((23.5, 10), (2, 20), (30, 500)):
         seen = orjson.dumps((depth, 0, 0, 0, None)).decode()
         world.notebook.append("samples", Entry(now - timedelta(hours=hours), seen))
     night = world.report()

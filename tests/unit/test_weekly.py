@@ -89,6 +89,14 @@ def test_a_threshold_that_people_act_upon_stands() -> None:
     assert "the present one stands" in found.reason
 
 
+def test_a_threshold_that_is_right_more_often_than_not_stands() -> None:
+    """Three false alarms beside four that led to a drain are no noise."""
+    evenings = [(22 * number + 4, 3, 180) for number in range(7)]
+    runs = [span(22 * number + 3, 2) for number in range(4)]
+    found = propose("depth_warn", series(60, *evenings), 100, runs, 20)
+    assert (found.proposed, len(found.fired)) == (None, 7)
+
+
 def test_a_lower_threshold_must_not_cry_wolf_itself() -> None:
     """Where half the proposal would fire daily, it is raised until it does not."""
     evenings = [(24 * day + 4, 1, 90) for day in range(7)]

@@ -10,6 +10,7 @@ from dlq.cli.diagnosing import COMMANDS as DIAGNOSING
 from dlq.cli.discarding import COMMANDS as DISCARDING
 from dlq.cli.guarding import COMMANDS as GUARDING
 from dlq.cli.looking import COMMANDS as LOOKING
+from dlq.cli.reporting import COMMANDS as REPORTING
 from dlq.cli.serving import COMMANDS as SERVING
 from dlq.cli.undoing import COMMANDS as UNDOING
 from dlq.cli.working import COMMANDS as WORKING
@@ -23,7 +24,7 @@ def cli() -> None:
     """Look at dead letter queues, drain them, and take back what was done."""
 
 
-for command in (*LOOKING, *DIAGNOSING, *GUARDING, *WORKING, *DISCARDING, *UNDOING, *SERVING):
+for command in (*LOOKING, *REPORTING, *DIAGNOSING, *GUARDING, *WORKING, *DISCARDING, *UNDOING, *SERVING):
     cli.add_command(command)
 
 

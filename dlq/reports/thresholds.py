@@ -92,7 +92,7 @@ def propose(name: str, points: Points, present: int, incidents: Spans, least: in
     if not ordinary and not peaks:
         proposed, why = None, "there is nothing to propose from"
     would_fire = episodes(points, proposed) if proposed is not None else ()
-    return Proposal(name, present, proposed, fired, would_fire, f"{facts}: {why}")
+    return Proposal(name, present, proposed, fired, would_fire, f"{facts}; {why}")
 
 
 def _better(

@@ -109,8 +109,8 @@ def threshold_frame(weeks: Sequence[Week]) -> pd.DataFrame:
                 "queue": week.queue,
                 "threshold": proposal.name,
                 "present": proposal.present,
-                "fired": told(proposal.fired),
                 "proposed": proposal.proposed,
+                "fired": told(proposal.fired),
                 "would have fired": told(proposal.would_fire) if proposal.proposed else "",
                 "why": proposal.reason,
             }

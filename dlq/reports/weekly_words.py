@@ -6,7 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from dlq.reports.markdown import cell, listed, table
-from dlq.reports.weekly_frames import incident_frame, pattern_frame, queue_frame, threshold_frame
+from dlq.reports.thresholds import told
+from dlq.reports.weekly_frames import incident_frame, pattern_frame, queue_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def markdown(weeks: Sequence[Week], zone: tzinfo, picture: bytes = b"") -> str:
         encoded = base64.b64encode(picture).decode()
         lines += [f"![Arrivals of each day by signature](data:image/png;base64,{encoded})", ""]
     lines += ["## Queues", "", *table(queue_frame(weeks).drop(columns="history")), ""]
-    lines += ["## Thresholds", "", *table(threshold_frame(weeks)), "", *_settings(weeks), ""]
+    lines += ["## Thresholds", "", *_thresholds(weeks), "", *_settings(weeks), ""]
     for week in weeks:
         lines += [f"## {week.queue}: signatures", "", *table(pattern_frame(week), "No arrivals were reported."), ""]
         lines += [f"## {week.queue}: runs", "", *table(incident_frame(week, zone), "None."), "", *_notes(week), ""]
@@ -77,6 +78,18 @@ def summary(weeks: Sequence[Week]) -> list[dict[str, Any]]:
         }
         for week in weeks
     ]
+
+
+def _thresholds(weeks: Sequence[Week]) -> list[str]:
+    """Say of each threshold whether it should stand, why, and what it fired on."""
+    lines = []
+    for week in weeks:
+        for said in week.proposals:
+            better = f" → **{said.proposed:,}**" if said.proposed is not None else " stands"
+            would = f"; the proposed one would have: {told(said.would_fire)}" if said.proposed is not None else ""
+            name = f"**{cell(week.queue)}** {cell(said.name)}"
+            lines.append(f"{name} {said.present:,}{better}: {said.reason}. It fired: {told(said.fired)}{would}.")
+    return listed(lines, "None.")
 
 
 def _settings(weeks: Sequence[Week]) -> list[str]:

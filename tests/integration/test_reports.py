@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,8 @@ from dlq.embedded import EmbeddedRedis
 from flows.depth_report import depth_report
 from flows.drain import drain
 from flows.weekly_review import weekly_review
+from tests.prometheus_server import Shown, prometheus_server
+from tests.servers import missing
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -157,3 +161,39 @@ def test_the_weekly_review_publishes_and_tells(client: redis.Redis, monkeypatch:
     ((_, notice),) = told
     assert notice.kind == "weekly-review"
     assert client.llen(DLQ) == 0
+
+
+def test_a_real_prometheus_knows_the_day(client: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The peak of ten hours ago and the depth of a day ago come from a range query; the report names the server."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing("promtool")
+    now = int(time.time())
+    depths = [(now - 60 * minutes, 4_321 if minutes == 600 else 77) for minutes in range(25 * 60, 0, -1)]
+    lines = [f'tokpulse_dlq_depth{{queue="webhooks"}} {depth} {at}' for at, depth in depths]
+    text = "\n".join(["# TYPE tokpulse_dlq_depth gauge", *lines, "# EOF", ""])
+    (tmp_path / "day.om").write_text(text, encoding="utf-8")
+    blocks = ["tsdb", "create-blocks-from", "openmetrics", tmp_path / "day.om", tmp_path / "prometheus" / "data"]
+    subprocess.run([promtool, *blocks], check=True, capture_output=True)
+    fill(client, 200)
+    with prometheus_server(tmp_path / "prometheus", Shown()) as url:
+        monkeypatch.setenv("DLQ_PROMETHEUS_URL", url)
+        published = artifacts(report(queue="webhooks", tell=False))
+    (row,) = json.loads(published["depth-report"])
+    assert (row["peak in 24 h"], row["a day ago"], row["depth"]) == (4_321, 77, 200)
+    assert row["over"] == "depth was 4,321 at its peak, over the threshold of 1,000"
+    assert row["history"] == f"prometheus {url}"
+
+
+def test_the_command_makes_the_same_reports(client: redis.Redis) -> None:
+    """`dlq report nightly` and `weekly` need no Prefect; a day that the command kept is a day of the review."""
+    fill(client, 30)
+    program = Path(sys.executable).with_name("dlq")
+    said = {}
+    for which in ("nightly", "weekly"):
+        command = [program, "report", which, "--queue", "webhooks"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert "webhooks: 30" in told
+        done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+        (said[which],) = json.loads(done.stdout.splitlines()[-1])["queues"]
+    assert (said["nightly"]["depth"], said["weekly"]["arrived"]) == (30, 30)

@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectSite]:
     (folder / "dlq.toml").write_text('timezone = "Europe/Berlin"\n[queues.orders]\n', encoding="utf-8")
     settings = {
         "DLQ_CONFIG": str(folder / "dlq.toml"),
-        "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME": str(AHEAD * 86_400),
+        "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME": f"P{AHEAD}D",
         "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": str(AHEAD + 10),
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
     }

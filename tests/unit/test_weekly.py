@@ -218,6 +218,8 @@ def test_the_page_says_what_to_write_into_dlq_toml(world: tuple[MemoryQueue, Mem
     assert (row["threshold"], row["present"], row["proposed"]) == ("depth_warn", 1_000, 30)
     page = weekly_words.markdown([week], BERLIN)
     assert "[queues.webhooks.thresholds]\ndepth_warn = 30" in page
+    assert "depth\\_warn 1,000 → **30**: outside of incidents" in page
+    assert "It fired: never; the proposed one would have: once, 2.0 h in all, 400 at most." in page
     assert "own samples (not configured: set DLQ" in page
     assert "depth_warn: 1,000 -> 30" in weekly_words.text([week])
     assert "1 threshold to change" in weekly_words.title([week], BERLIN)

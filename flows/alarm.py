@@ -6,8 +6,11 @@ from typing import Any
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
+from dlq.notices import Notice
 from dlq.run import run_id_of
-from tasks.telling import tell_failure
+from dlq.settings import load_settings
+from flows.forms import ALL
+from tasks.telling import tell_failure, tell_people
 
 TOLD = frozenset({"Refused", "NeedsApproval"})
 """States in which a flow run ends by itself and on purpose; people were told why."""
@@ -20,3 +23,12 @@ def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     queue = str(flow_run.parameters["queue"])
     created = (flow_run.created or datetime.now(UTC)).astimezone(UTC)
     tell_failure(queue, run_id_of(queue, created, flow_run.id), f"{flow.name}: {state.message or state.name}")
+
+
+def tell_of_missing_report(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell, as a hook of a report, that there is none: one that only stays away looks like a quiet night."""
+    said = str(flow_run.parameters.get("queue", ALL))
+    known = list(load_settings().queues)
+    why = state.message or state.name or ""
+    notice = Notice("failed", "all queues" if said == ALL else said, f"There is no {flow.name}", why)
+    tell_people(said if said in known else known[0], notice)

@@ -13,12 +13,18 @@ from typing import Any
 from prefect import flow
 
 from flows import parameters as p
+from flows.alarm import tell_of_missing_report
 from flows.identity import current_run, report_name
 from tasks.queues import queue_names
 from tasks.reporting import look_at_the_day, publish_depth_report, tell_report
 
 
-@flow(name="depth-report", flow_run_name=report_name)
+@flow(
+    name="depth-report",
+    flow_run_name=report_name,
+    on_failure=[tell_of_missing_report],
+    on_crashed=[tell_of_missing_report],
+)
 def depth_report(queue: p.QueueNames = "all", tell: p.Tell = True) -> list[dict[str, Any]]:
     """Report the depth of the DLQs, what came since the day before and why, and tell people."""
     names = queue_names(queue)

@@ -12,12 +12,18 @@ from typing import Any
 from prefect import flow
 
 from flows import parameters as p
+from flows.alarm import tell_of_missing_report
 from flows.identity import current_run, report_name
 from tasks.queues import queue_names
 from tasks.reporting import look_at_the_week, publish_weekly_review, tell_report
 
 
-@flow(name="weekly-review", flow_run_name=report_name)
+@flow(
+    name="weekly-review",
+    flow_run_name=report_name,
+    on_failure=[tell_of_missing_report],
+    on_crashed=[tell_of_missing_report],
+)
 def weekly_review(queue: p.QueueNames = "all", tell: p.Tell = True) -> list[dict[str, Any]]:
     """Review the week: signatures new or rising, runs and their outcomes, thresholds proposed with the reason."""
     names = queue_names(queue)

@@ -114,6 +114,20 @@ def test_people_are_told_once(client: redis.Redis, monkeypatch: pytest.MonkeyPat
     assert "webhooks: 5 in the DLQ" in notice.text
 
 
+@pytest.mark.usefixtures("client")
+def test_people_hear_of_a_report_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that only stays away would look like a quiet night."""
+    told = []
+    monkeypatch.setattr("flows.alarm.tell_people", lambda queue, notice: told.append((queue, notice)))
+    monkeypatch.setattr("flows.depth_report.look_at_the_day", lambda _queue: 1 / 0)
+    run = report()
+    assert run.state is not None
+    assert run.state.type.value == "FAILED"
+    ((queue, notice),) = told
+    assert (queue, notice.queue, notice.title) == ("webhooks", "all queues", "There is no depth-report")
+    assert "division by zero" in notice.text
+
+
 def test_memory_does_not_grow_with_the_queue(client: redis.Redis, embedded_server: EmbeddedRedis) -> None:
     """Two hundred thousand messages cost at most 30 MB more than two thousand: with a million it is the same."""
     used = []

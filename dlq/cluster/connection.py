@@ -49,6 +49,7 @@ class Cluster:
             return None
         from kubernetes import client, config  # noqa: PLC0415 - a second to import
         from urllib3.util.retry import Retry  # noqa: PLC0415
+        from yaml import YAMLError  # noqa: PLC0415
 
         configuration = client.Configuration()
         try:
@@ -59,7 +60,7 @@ class Cluster:
             else:
                 config.load_incluster_config(client_configuration=configuration)
                 named = (_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as exc:
+        except (config.ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
             raise ConfigError(
                 "DLQ_KUBECONFIG: is not a kubeconfig that can be used.", file=settings.kubeconfig
             ) from exc
@@ -74,13 +75,16 @@ class Cluster:
 
         what = f"{verb} {resource}{f' {name}' if name else ''}"
         try:
-            return function(*args, **kwargs, _request_timeout=(min(3.0, self._timeout), self._timeout))
+            found = function(*args, **kwargs, _request_timeout=(min(3.0, self._timeout), self._timeout))
         except ApiException as exc:
             raise self._refusal(what, verb, resource, exc.status) from exc
         except HTTPError as exc:
             raise ClusterSilentError(f"The API server did not answer to: {what}", place=self.shown) from exc
         except (ValueError, TypeError, AttributeError) as exc:
             raise ClusterError(f"The answer to {what} is not that of Kubernetes", place=self.shown) from exc
+        if getattr(found, "spec", found) is None or getattr(found, "metadata", found) is None:
+            raise ClusterError(f"The answer to {what} is not that of Kubernetes", place=self.shown)
+        return found
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -18,6 +18,7 @@ from dlq.cluster.history import Rollout
 from dlq.cluster.state import MemoryKill, WorkerState
 from dlq.diagnosis.causes import Cause
 from dlq.diagnosis.facts import Facts
+from dlq.diagnosis.from_changes import closeness
 from dlq.diagnosis.hypotheses import Diagnosis, diagnose
 from dlq.diagnosis.sampling import own_fields, sample
 from dlq.queues import QueueConfig
@@ -227,6 +228,15 @@ def test_errors_that_say_nothing_are_unknown() -> None:
     """Nothing around has changed: the text alone names no cause."""
     found = diagnosed(Incident(Cause.UNKNOWN, said("HandlerError: step # failed")))
     assert found.cause is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("minutes", "least", "most"),
+    [(0, 1, 1), (4, 1, 1), (-1, 1, 1), (-3, 0, 0), (20, 0.5, 0.7), (90, 0.1, 0.3), (121, 0, 0)],
+)
+def test_how_well_a_change_fits_a_beginning(minutes: int, least: float, most: float) -> None:
+    """What came after the beginning, but for clocks that differ, or hours before it, is not the cause."""
+    assert least <= closeness(NOW, NOW + timedelta(minutes=minutes)) <= most
 
 
 def test_an_empty_queue_is_unknown() -> None:

@@ -109,9 +109,11 @@ def test_a_repository_without_history_before(repository: Path) -> None:
     assert Repository(repository).config_diff(NOW - timedelta(days=30)) == ""
 
 
-def test_a_config_path_is_never_an_option(repository: Path) -> None:
-    """A path that looks like an option of git is a path."""
-    assert Repository(repository, "--output=/tmp/never").config_diff(NOW - timedelta(hours=3)) == ""
+def test_a_config_path_is_never_an_option(repository: Path, tmp_path: Path) -> None:
+    """A path that looks like an option of git is a path: no file is written."""
+    written = tmp_path / "written"
+    assert Repository(repository, f"--output={written}").config_diff(NOW - timedelta(hours=3)) == ""
+    assert not written.exists()
 
 
 def test_a_folder_that_is_no_repository(tmp_path: Path) -> None:

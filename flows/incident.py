@@ -1,8 +1,8 @@
-"""The whole runbook for one queue: assess, diagnose, act, drain, verify; one ledger run, one timeline, one report.
+"""The whole runbook for one queue, from assessment to follow-up; one ledger run, one timeline, one report.
 
 Alert: HighDLQDepth (`tokpulse_dlq_depth` over 1,000) with a known and mended cause.
-Before: workers run and the live queue is short; what failed before is expected to succeed now.
-Settings: DLQ_REDIS_URL, and dlq.toml (DLQ_CONFIG) for the queues; DLQ_HOME is where the report is written.
+Before: workers run and the live queue is short, which the pre-flight looks at; what failed is expected to succeed now.
+Settings: DLQ_REDIS_URL, and dlq.toml (DLQ_CONFIG) for the queues and the `[policy]`; DLQ_HOME is where reports lie.
 Undo: the flow `rollback` with the run id that stands in the report.
 
 Retrying a failed flow run goes on under the same ledger run, where that stopped.

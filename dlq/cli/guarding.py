@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from dlq.approvals import Asked, Decision
+    from dlq.settings import Settings
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 
@@ -58,14 +63,32 @@ def approve(run: str, reason: str, *, limit: int | None, reject: bool, as_json: 
                 continue
             answer = approvals.Decision(answer=word, who=whoami(), why=reason, limit=limit, by="command")
             stands = approvals.decide(notebook, run, asked.plan.hash, answer)
+        woken = _wake(settings, asked, stands)
         if as_json:
-            emit({"run_id": run, "plan": asked.plan.hash, **stands.model_dump(mode="json")})
+            emit({"run_id": run, "plan": asked.plan.hash, "woken": woken, **stands.model_dump(mode="json")})
         else:
-            console().print(f"{run}: {stands.words}")
+            when = "now" if woken else "with its next reminder, or when it is retried"
+            console().print(f"{run}: {stands.words}; the flow run goes on {when}")
         if stands != answer:
             sys.exit(3)
         return
     raise ApprovalError("The run waits for no answer", run=run)
+
+
+def _wake(settings: Settings, asked: Asked, stands: Decision) -> bool:
+    """Let the waiting flow run go on, where the Prefect server of `dlq up` answers; False: something else will."""
+    from dlq.approvals import form_of  # noqa: PLC0415
+    from dlq.up.errors import PrefectApiError  # noqa: PLC0415
+    from dlq.up.prefect_api import PrefectApi  # noqa: PLC0415
+
+    if not asked.flow_run:
+        return False
+    try:
+        api = PrefectApi(settings.ui_port)
+        answer = api.call("POST", f"/flow_runs/{asked.flow_run}/resume", {"run_input": form_of(stands)})
+    except PrefectApiError:
+        return False
+    return bool(answer) and answer.get("status") == "ACCEPT"
 
 
 COMMANDS = (preflight, approve)

@@ -4,13 +4,19 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
+from dlq import approvals
 from dlq.embedded import EmbeddedRedis
 from dlq.opening import open_notebook
+from dlq.pace import Pace
+from dlq.plan import make_plan
+from dlq.preview import Preview
+from dlq.run import Kind, Request
 from dlq.settings import load_settings
 from dlq.timeline import timeline
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
@@ -138,6 +144,23 @@ def test_level_3_needs_a_person_and_remembers_who(client: redis.Redis, tmp_path:
     client.lpush(DLQ, *map(dead, range(8)))
     later = dlq("drain", "webhooks", *AT_ONCE)
     assert b"approval" not in client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{later['run_id']}")
+
+
+def test_a_run_that_waits_is_answered(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's answer stands under the person's name; a second one, of another mind, is told so with status 3."""
+    monkeypatch.setenv("DLQ_UI_PORT", "1")
+    seen = Preview("webhooks", 40, 40)
+    plan = make_plan(seen, Request(Kind.DRAIN, "alert HighDLQDepth", pace=Pace().as_parameters()))
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        flow_run = "11111111-1111-1111-1111-111111111111"
+        approvals.ask(notebook, "webhooks-1", plan, ("level 3",), timedelta(hours=1), flow_run)
+    assert "only lower" in dlq("approve", "webhooks-1", "--limit", "50", expect=3)["stderr"]
+    said = dlq("approve", "webhooks-1", "--limit", "10", "--reason", "carefully", "--json")
+    assert (said["answer"], said["limit"], said["why"], said["woken"]) == ("approve", 10, "carefully", False)
+    assert "@" in said["who"]
+    late = dlq("approve", "webhooks-1", "--reject", "--json", expect=3)
+    assert (late["answer"], late["who"]) == ("approve", said["who"])
+    assert client.llen(DLQ) == 40
 
 
 def test_an_answer_nobody_asked_for_is_refused(client: redis.Redis) -> None:

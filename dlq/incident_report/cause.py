@@ -9,6 +9,7 @@ from dlq.assess import Assessment
 _SHARE = 0.5
 _KEPT = 3
 _EVIDENCE = 6
+_NOTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,23 @@ class Cause:
 
     hypotheses: tuple[Hypothesis, ...] = ()
     unknown: str = ""
+    notes: tuple[str, ...] = ()
+    """What was not asked, or did not answer."""
 
 
 def of_diagnosis(found: Mapping[str, Any] | None) -> Cause:
     """Take over what chapter 2 found and the notebook has kept; None: nobody has diagnosed."""
     if found is None:
         return Cause(unknown="not diagnosed")
+    notes = tuple(found.get("notes", ())[:_NOTES])
     if found["cause"] == "unknown":
-        return Cause(unknown=found["summary"].removeprefix("unknown: "))
+        return Cause(unknown=found["summary"].removeprefix("unknown: "), notes=notes)
     likely = [
         Hypothesis(f"{guess['cause']} ({guess['confidence']}): {guess['text']}", tuple(guess["evidence"][:_EVIDENCE]))
         for guess in found["hypotheses"][:_KEPT]
         if guess["confidence"] != "weak" or guess is found["hypotheses"][0]
     ]
-    return Cause(tuple(likely))
+    return Cause(tuple(likely), notes=notes)
 
 
 def main_failure(before: Assessment | None) -> str:

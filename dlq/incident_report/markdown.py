@@ -39,6 +39,8 @@ def _cause(report: IncidentReport) -> Iterator[str]:
     for number, hypothesis in enumerate(report.cause.hypotheses, 1):
         yield f"{number}. {cell(hypothesis.text)}"
         yield from (f"   - {cell(line)}" for line in hypothesis.evidence)
+    if report.cause.notes:
+        yield from ("", "Not asked, or no answer:", "", *(f"- {cell(line)}" for line in report.cause.notes))
 
 
 def _customers(report: IncidentReport) -> Iterator[str]:

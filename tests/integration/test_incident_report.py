@@ -11,6 +11,7 @@ import redis
 from dlq import customers
 from dlq.assess import assess
 from dlq.brokers.base import DeadLetterQueue
+from dlq.diagnosis.kept import keep
 from dlq.embedded import EmbeddedRedis
 from dlq.incident_report import IncidentReport, markdown, page, write
 from dlq.notebook import Notebook
@@ -76,6 +77,29 @@ def test_the_report_tells_the_whole_incident(settings: Settings, client: redis.R
         assert "Delayed processing of webhooks" in text
         assert "1 messages lie in the DLQ" in text
     assert "| c-1 | 30 |" in markdown(report)
+
+
+def test_the_diagnosis_is_the_root_cause(settings: Settings, client: redis.Redis) -> None:
+    """What the diagnosis kept stands in the report, the likeliest cause first, with its evidence."""
+    client.lpush(DLQ, *dead_letters(30))
+    guess = {
+        "cause": "dependency",
+        "text": "the gateway timed out",
+        "confidence": "likely",
+        "evidence": ["87 % are TimeoutError"],
+    }
+    said = {
+        "cause": "dependency",
+        "summary": "the gateway",
+        "hypotheses": [guess],
+        "notes": ["Kubernetes: not configured"],
+    }
+    with open_notebook(settings, "webhooks") as notebook:
+        keep(notebook, RUN, said)
+    report = drained(settings)
+    for text in (page(report), markdown(report)):
+        assert text.index("dependency (likely): the gateway timed out") < text.index("87 % are TimeoutError")
+        assert "Kubernetes: not configured" in text
 
 
 def test_what_a_message_brings_stays_text(settings: Settings, client: redis.Redis) -> None:

@@ -173,7 +173,10 @@ def load_settings(*, join: bool = True) -> Settings:
     try:
         return Settings(**{**from_file, "config": file})
     except SettingsError as exc:
-        raise ConfigError("DLQ_QUEUES: is not JSON. Name the queues in dlq.toml instead.") from exc
+        # pydantic says which variable it is in its text only; the value, which may be a secret, is not in there.
+        name = re.search(r'field "(\w+)"', str(exc))
+        variable = f"DLQ_{name[1].upper()}" if name else "DLQ_QUEUES"
+        raise ConfigError(f"{variable}: is not JSON. Write it in dlq.toml instead.") from exc
     except ValidationError as exc:
         problems = [_problem(error, file, from_file) for error in exc.errors(include_url=False, include_input=False)]
         raise ConfigError("; ".join(problems) + ".") from exc

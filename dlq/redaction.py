@@ -16,6 +16,8 @@ _concealed: set[str] = set()
 
 def conceal(*secrets: str) -> None:
     """Have credentials hidden by `redact` from now on; of an address those are its password and its longer parts."""
+    for name in _LOUD:
+        logging.getLogger(name).addFilter(_FILTER)
     for secret in secrets:
         for part in _parts(secret):
             if len(part) >= _SHORTEST:
@@ -40,6 +42,11 @@ class RedactingFilter(logging.Filter):
         """Put the redacted text in the place of the record's message."""
         record.msg, record.args = redact(record.getMessage()), ()
         return True
+
+
+_FILTER = RedactingFilter()
+_LOUD = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
+"""Loggers of libraries that log each request with its address."""
 
 
 def _parts(secret: str) -> set[str]:

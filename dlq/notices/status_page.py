@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from dlq.errors import ChannelError, ChannelRefusedError
-from dlq.redaction import RedactingFilter
 
 if TYPE_CHECKING:
     from dlq.notebook import Notebook
@@ -21,9 +19,6 @@ STATUS_PAGE = "status page"
 _SECONDS = 3.0  # for each step of the call: to connect, to send, to be answered
 _BRACES = re.compile(r"\{(\w+)\}")
 _REDIRECT, _WRONG, _REST, _BROKEN = 300, 400, 429, 500
-
-# It logs each request with its address, which may hold a password.
-logging.getLogger("httpx").addFilter(RedactingFilter())
 
 
 @dataclass(frozen=True, slots=True)

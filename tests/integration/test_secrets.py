@@ -229,7 +229,7 @@ def test_settings_that_cannot_be_used_are_not_repeated(
         timeout=120,
     )
     text = done.stdout + done.stderr
-    if done.returncode:
+    if done.returncode == ConfigError.exit_status:
         with pytest.raises(ConfigError, match=f"DLQ_{name}") as caught:
             load_settings()
         text += f"{caught.value!r} {caught.value.facts}"

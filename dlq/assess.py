@@ -113,9 +113,11 @@ def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[l
         chunk = ahead.result()
         size.saw(chunk)
         done += len(chunk)
-        ahead = queue.read(place, done, size.count(total - done)) if chunk and done < total else None
-        if ahead is not None:
-            size.probe(done)
+        ahead = None
+        if chunk and done < total:
+            count = size.count(total - done)
+            ahead = queue.read(place, done, count)
+            size.probe(done + count)
         if chunk:
             yield chunk
 

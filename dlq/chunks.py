@@ -36,7 +36,7 @@ class ChunkSize:
     def count(self, remaining: int) -> int:
         """Say how many messages to ask for, of `remaining`."""
         if self._probe is None and not self._ahead:
-            self.probe(0)
+            self.probe(0, 2 * MAX_MESSAGES)  # the chunk in hand, and the one that is asked for meanwhile
         if self._probe is not None:
             lengths = [length for length in self._probe.result() if length]
             self._ahead = sum(lengths) / len(lengths) if lengths else 0.0
@@ -44,11 +44,14 @@ class ChunkSize:
         expected = max(self._seen, self._ahead, 1.0)
         return max(1, min(remaining, self.most, int(MAX_BYTES / expected)))
 
-    def probe(self, skip: int) -> None:
-        """Measure a few messages beyond `skip`, to be used by the next `count`."""
+    def probe(self, skip: int, reach: int = MAX_MESSAGES) -> None:
+        """Measure a few of the `reach` messages beyond `skip`, to be used by the next `count`.
+
+        `skip` is where that next chunk begins: behind all that was asked for already.
+        """
         probes = _PROBES if skip < _DEEP else _DEEP_PROBES
-        step = MAX_MESSAGES // probes
-        self._probe = self.queue.lengths(self.place, [skip + step * i for i in range(1, probes + 1)])
+        step = (reach - 1) / (probes - 1)  # the first and the last are among them
+        self._probe = self.queue.lengths(self.place, [skip + int(step * i) for i in range(probes)])
 
     def saw(self, chunk: Sequence[bytes]) -> None:
         """Learn from a chunk that was read."""
@@ -61,4 +64,4 @@ class ChunkSize:
 
         But not for so few that all that was read may be gone before it is committed.
         """
-        self.most = max(LEAST_MESSAGES, self.most // 2)
+        self.most = min(self.most, max(LEAST_MESSAGES, self.most // 2))

@@ -147,7 +147,7 @@ class Sift:
             size, verdict = verdict.cut(len(chunk), left)
             posted = self._post(number, chunk[:size], verdict, beyond=chunk[size : max(size, LEAST_MESSAGES)])
             left -= len(verdict.entries)
-            chunk = ahead.result() if ahead and size == len(chunk) and left > 0 else self._forget(ahead)
+            chunk = self._take(ahead) if ahead and size == len(chunk) and left > 0 else self._forget(ahead)
         return replace(self._wave, ended=self.remaining == 0)
 
     def complete(self) -> None:
@@ -176,9 +176,15 @@ class Sift:
         beyond = self.remaining - size
         if not self.read_ahead or beyond <= 0 or left <= size or self._disturbed:
             return None
-        ahead = self.queue.read(self.route.source, size, self._fitting.count(beyond))
-        self._fitting.probe(size)
+        count = self._fitting.count(beyond)
+        ahead = self.queue.read(self.route.source, size, count)
+        self._fitting.probe(size + count)
         return ahead
+
+    def _take(self, ahead: Pending[list[bytes]]) -> list[bytes]:
+        chunk = ahead.result()
+        self._fitting.saw(chunk)
+        return chunk
 
     def _forget(self, ahead: Pending[list[bytes]] | None) -> list[bytes]:
         if ahead:

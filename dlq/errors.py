@@ -123,6 +123,25 @@ class BrokerMemoryError(BrokerError):
     advice = "Free memory or raise maxmemory, then resume the run; the batch was not applied."
 
 
+class QueueMissingError(BrokerError):
+    """The broker has no queue, or no exchange, of this name."""
+
+    advice = "Check the names in dlq.toml, or declare it, then resume the run."
+
+
+class UnroutableError(BrokerError):
+    """The broker could not route messages to their goal; they stay where they were."""
+
+    advice = "Check the goal's exchange, routing key and bindings, then resume the run."
+
+
+class DeliveryLimitError(DlqError):
+    """Reading on would bring messages near their queue's delivery limit, beyond which the broker drops them."""
+
+    exit_status = 3
+    advice = "Drain instead of looking again: redriven and kept messages begin at zero. Or raise the delivery-limit."
+
+
 class WrongKeyTypeError(BrokerError):
     """A key of the queue does not hold a list."""
 

@@ -93,6 +93,9 @@ class QueueConfig(BaseModel):
     dlq: str = Field(min_length=1)
     live: str = Field(min_length=1)
     quarantine: str = Field(min_length=1)
+    redrive_to: Literal["live", "x-death"] = Field(
+        default="live", description="RabbitMQ: the live queue, or where each message was published before it died"
+    )
     workers: str | None = Field(
         default=None, description="Name of the Kubernetes deployment that works on the live queue"
     )

@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from dlq.embedded import EmbeddedRedis
+from dlq.embedded_rabbit import EmbeddedRabbit, find_rabbitmq
 from tests.clusters import TestCluster
-from tests.servers import FLAVOURS, ServerFactory, new_server
+from tests.servers import FLAVOURS, ServerFactory, missing, new_server
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,15 @@ def redis_cluster() -> Iterator[TestCluster]:
     """Run one cluster of six redis-server processes for the session."""
     with TestCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Iterator[EmbeddedRabbit]:
+    """Run one rabbitmq-server for the session."""
+    if find_rabbitmq() is None:
+        missing("rabbitmq-server")
+    with EmbeddedRabbit() as server:
+        yield server
 
 
 @pytest.fixture(params=FLAVOURS)

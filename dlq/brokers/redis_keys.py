@@ -60,6 +60,10 @@ class LedgerKeys:
         """Name the sorted set of a log of the notebook, by milliseconds."""
         return f"{self._base}:log:{topic}"
 
+    def posts(self, run_id: str) -> str:
+        """Name the hash of a run's batches that another broker was asked to take, by sequence number."""
+        return f"{self._base}:run:{run_id}:posts"
+
     def transit(self, run_id: str, sequence: int, goal: str) -> str:
         """Name the list of a batch's messages on their way to `goal`, which lies in another slot."""
         return f"{self._base}:run:{run_id}:transit:{sequence}:{goal}"

@@ -133,6 +133,33 @@ class RedisLedger:
         """Let go of the connection."""
         self._wire.close()
 
+    # a run
+
+    def _begin(
+        self,
+        hold: Hold,
+        keys: LedgerKeys,
+        source: str,
+        step: int,
+        fields: dict[str, str],
+        length: int,
+        *,
+        depth: int = -1,
+    ) -> RunRecord:
+        """Begin a pass in the books of one slot; `depth` is said when the source lies in another (-1: look)."""
+        names = [source, keys.fence, keys.run(hold.run_id), keys.runs]
+        flat = [part for pair in fields.items() for part in pair]
+        args = [hold.token, step, hold.run_id, now_ms(), self._ledger_ms, length, depth, *flat]
+        answer = self._wire.script(self._what("begin a run"), same, "begin", names, args).result()
+        if answer[0] == b"fenced":
+            raise self._lost(hold, [])
+        if answer[0] == b"wrongtype":
+            raise self._wrong_type(answer[1])
+        record = self._record(keys, hold.run_id)
+        if record is None:
+            raise LedgerError(f"queue {self.config.name}: the ledger of run {hold.run_id} vanished as it began.")
+        return record
+
     # answers
 
     def _receipt(self, hold: Hold, answer: list[Any]) -> Receipt:

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.base import Batch, Hold, Pending, Place
 from dlq.brokers.redis_ledger import RedisLedger, guards_of, now_ms, same
-from dlq.errors import LedgerError
-from dlq.ledger import ENTRY_BYTES, RunRecord
+from dlq.ledger import ENTRY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from dlq.brokers.redis_keys import LedgerKeys
 
 
 class RedisLists(RedisLedger):
@@ -39,33 +36,6 @@ class RedisLists(RedisLedger):
         """Measure single messages, counted from the consumer's end, in bytes; 0 where there is none."""
         places = [-(skip + 1) for skip in skips]
         return self._wire.script(self._what("measure"), same, "lengths", [self._lists[place]], places)
-
-    # a run
-
-    def _begin(
-        self,
-        hold: Hold,
-        keys: LedgerKeys,
-        source: str,
-        step: int,
-        fields: dict[str, str],
-        length: int,
-        *,
-        depth: int = -1,
-    ) -> RunRecord:
-        """Begin a pass in the books of one slot; `depth` is said when the source lies in another (-1: look)."""
-        names = [source, keys.fence, keys.run(hold.run_id), keys.runs]
-        flat = [part for pair in fields.items() for part in pair]
-        args = [hold.token, step, hold.run_id, now_ms(), self._ledger_ms, length, depth, *flat]
-        answer = self._wire.script(self._what("begin a run"), same, "begin", names, args).result()
-        if answer[0] == b"fenced":
-            raise self._lost(hold, [])
-        if answer[0] == b"wrongtype":
-            raise self._wrong_type(answer[1])
-        record = self._record(keys, hold.run_id)
-        if record is None:
-            raise LedgerError(f"queue {self.config.name}: the ledger of run {hold.run_id} vanished as it began.")
-        return record
 
     def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
         """Put dropped originals of a run back into the DLQ; return how many were."""

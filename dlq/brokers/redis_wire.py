@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "put", "release", "renew", "unstash")
+RABBIT_SCRIPTS = ("confirm", "post")
 CLUSTER_SCRIPTS = ("admit", "deliver", "fence")
 TIMEOUT = 30.0  # seconds for one answer
 

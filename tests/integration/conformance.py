@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import pika
 import pytest
 import redis
 from redis.cluster import RedisCluster
@@ -13,11 +14,13 @@ from dlq.brokers.base import Batch, Place, Receipt, Route
 from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.memory import MemoryQueue, MemoryStore
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
-from dlq.brokers.redis_wire import Wire
+from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
+from dlq.embedded_rabbit import EmbeddedRabbit
 from dlq.ledger import RunRecord, entry_prefix, fingerprint
 from dlq.notebook import Notebook
 from dlq.reading import Reading
@@ -29,9 +32,9 @@ from dlq.verify import Outcome, verify
 from tests.clusters import TestCluster
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
-ADAPTERS = ("memory", "redis", "embedded", "cluster")
+ADAPTERS = ("memory", "redis", "embedded", "cluster", "rabbit")
 KEYS = {Place.DLQ: CONFIG.dlq, Place.LIVE: CONFIG.live, Place.QUARANTINE: CONFIG.quarantine}
-Queue = RedisListQueue | RedisClusterQueue | MemoryQueue
+Queue = RedisListQueue | RedisClusterQueue | RabbitQueue | MemoryQueue
 T = TypeVar("T")
 
 
@@ -168,6 +171,50 @@ class ClusterDesk(Desk):
         self.client.close()
 
 
+class RabbitDesk(Desk):
+    """A queue of RabbitMQ, with its ledger on a Redis."""
+
+    def __init__(self, rabbit: EmbeddedRabbit, redis_url: str, kind: str = "classic") -> None:
+        self.rabbit, self.redis_url = rabbit, redis_url
+        self.client = redis.Redis.from_url(redis_url)
+        self.connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+        self.channel = self.connection.channel()
+        self.channel.confirm_delivery()
+        for key in KEYS.values():
+            self.channel.queue_delete(key)
+            self.channel.queue_declare(key, durable=True, arguments={"x-queue-type": kind})
+        super().__init__()
+
+    def _open(self, lock_seconds: float) -> Queue:
+        ledger = Wire(self.redis_url, scripts=SCRIPTS + RABBIT_SCRIPTS)
+        return RabbitQueue(CONFIG, self.rabbit.url, ledger, lock_seconds=lock_seconds)
+
+    def notebook(self) -> Notebook:
+        """Open the notebook that lies beside the ledger."""
+        return RedisNotebook(CONFIG.name, CONFIG.dlq, Wire(self.redis_url))
+
+    def put(self, *messages: bytes, place: Place = Place.DLQ) -> None:
+        """Publish messages, the oldest first."""
+        for message in messages:
+            self.channel.basic_publish("", KEYS[place], message, pika.BasicProperties(delivery_mode=2))
+
+    def take(self, count: int, place: Place = Place.LIVE) -> list[bytes]:
+        """Get messages, the oldest first."""
+        taken = []
+        for _ in range(count):
+            _, _, body = self.channel.basic_get(KEYS[place], auto_ack=True)
+            if body is None:
+                break
+            taken.append(body)
+        return taken
+
+    def close(self) -> None:
+        """Close the clients too."""
+        super().close()
+        self.connection.close()
+        self.client.close()
+
+
 class MemoryDesk(Desk):
     """A queue in memory."""
 
@@ -202,6 +249,11 @@ def open_desk(adapter: str, request: pytest.FixtureRequest) -> Desk:
         cluster: TestCluster = request.getfixturevalue("redis_cluster")
         cluster.flush()
         return ClusterDesk(cluster)
+    if adapter == "rabbit":
+        url = request.getfixturevalue("redis_server").url
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+        return RabbitDesk(request.getfixturevalue("rabbit_server"), url)
     desk = RedisDesk(request.getfixturevalue(f"{adapter}_server").url)
     desk.client.flushall()
     return desk

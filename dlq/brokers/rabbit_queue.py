@@ -1,0 +1,402 @@
+"""Dead letter queues of RabbitMQ. Lock and ledger are in a Redis, since RabbitMQ has nowhere to keep them.
+
+A batch is noted in the ledger, published with confirms, written into the ledger and then acknowledged, so that a
+message is lost at no point. What was published when the process died, but not yet confirmed, is published again by the
+one who resumes the run: marked with a header, and counted. Kept messages are published to the end of their queue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from dlq.brokers.base import (
+    DROP,
+    EDIT,
+    KEEP,
+    MOVED,
+    QUARANTINE,
+    REDRIVE,
+    Batch,
+    Hold,
+    Pending,
+    Place,
+    Ready,
+    Receipt,
+    Route,
+)
+from dlq.brokers.rabbit_messages import pack, to_origin, to_queue, unpack
+from dlq.brokers.rabbit_reading import Intake, Pass, Spool
+from dlq.brokers.rabbit_wire import Publisher, RabbitWire
+from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
+from dlq.errors import QueueMissingError, UnroutableError
+from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from dlq.brokers.rabbit_wire import Delivery, Outgoing
+    from dlq.brokers.redis_wire import RedisWire
+    from dlq.ledger import RunRecord
+    from dlq.queues import QueueConfig
+
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
+_UNSETTLED: Final = 3  # confirmed batches whose acknowledgements may have been lost with the connection
+_PRINT: Final = 8  # bytes of a fingerprint
+_UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
+MAYBE_DUPLICATED: Final = "maybe_duplicated"
+"""The fact in the ledger that counts messages which may have been delivered twice."""
+
+
+@dataclass(slots=True)
+class _Later(Pending[Any]):
+    """An answer that is worked out when it is asked for."""
+
+    work: Callable[[], Any]
+    _known: list[Any] = field(init=False, default_factory=list)
+
+    def result(self) -> Any:
+        """Work it out, once."""
+        if not self._known:
+            self._known.append(self.work())
+        return self._known[0]
+
+
+@dataclass(slots=True)
+class _Lot:
+    """A batch on its way: its messages, what is done with each and where each goes (None: nowhere)."""
+
+    taken: list[Delivery]
+    actions: bytes
+    goals: list[Outgoing | None] = field(default_factory=list)
+    originals: list[Any] = field(default_factory=list)
+    selected: int = 0
+    duplicates: int = 0
+    back: frozenset[int] = frozenset()
+    """Places of messages that the broker could not route."""
+
+    def entries(self, packed: bytes) -> bytes:
+        """Leave out the ledger entries of what was not moved."""
+        if not self.back:
+            return packed
+        kept, entry = [], 0
+        for place, code in enumerate(self.actions):
+            if code == KEEP[0]:
+                continue
+            if place not in self.back:
+                kept.append(packed[entry * ENTRY_BYTES : (entry + 1) * ENTRY_BYTES])
+            entry += 1
+        return b"".join(kept)
+
+    def without(self, returned: list[int], sequence: int) -> _Lot:
+        """Give the lot as it came out when some of what was published had to come back."""
+        sent = [place for place, goal in enumerate(self.goals) if goal is not None]
+        back = frozenset(sent[place] for place in returned)
+        lot = _Lot(self.taken, self.actions, self.goals, duplicates=self.duplicates, back=back)
+        for place, (delivery, code) in enumerate(zip(self.taken, self.actions, strict=True)):
+            if code == KEEP[0] or place in back:
+                continue
+            if bytes([code]) in {EDIT, QUARANTINE, DROP}:
+                lot.originals += [f"{sequence}:{lot.selected}", pack(delivery)]
+            lot.selected += 1
+        return lot
+
+
+class RabbitQueue(RedisLedger):
+    """One queue of RabbitMQ; the names of its places are names of queues."""
+
+    def __init__(
+        self,
+        config: QueueConfig,
+        url: str,
+        ledger: RedisWire,
+        *,
+        lock_seconds: float = 30,
+        ledger_days: float = 30,
+    ) -> None:
+        """Prepare; the first call connects. `url` is RabbitMQ's, `ledger` leads to the Redis of the ledger."""
+        super().__init__(config, ledger, lock_seconds=lock_seconds, ledger_days=ledger_days)
+        self._rabbit = RabbitWire(url)
+        self._publisher: Publisher | None = None
+        self._passes: dict[Place, Pass] = {}
+        self._spools: dict[Place, Spool] = {}
+        self._suspects: Counter[bytes] = Counter()
+        self._suspected = ""
+
+    # reading
+
+    def depth(self, place: Place) -> int:
+        """Count the messages at a place, those that we hold among them."""
+        self._drop_spool(place)
+        held = len(self._passes[place].held) if place in self._passes else 0
+        return self._ready(place) + held
+
+    def read(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
+        """Read messages from the consumer's end, oldest first."""
+        if place in self._passes:
+            return _Later(lambda: self._passes[place].bodies(skip, count, _CHUNK_BYTES))
+        return Ready(self._spool(place).bodies(skip, count))
+
+    def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
+        """Read messages from the producer's end, newest first; all of the queue is read for it."""
+        spool = self._spool(place)
+        first = max(0, len(spool) - skip - count)
+        return Ready(spool.bodies(first, len(spool) - skip - first)[::-1])
+
+    def lengths(self, place: Place, skips: Sequence[int]) -> Pending[list[int]]:
+        """Measure messages that were read already; 0 for all others, since RabbitMQ does not tell."""
+        if place in self._passes:
+            held = self._passes[place].held
+            return Ready([len(held[skip].body) if skip < len(held) else 0 for skip in skips])
+        return Ready(self._spools[place].lengths(list(skips)) if place in self._spools else [0] * len(skips))
+
+    # a run
+
+    def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:
+        """Begin pass number `step` of a run: freeze its selection, and take the front of its source."""
+        for place in Place:
+            self._drop_spool(place)
+        self._close_passes()
+        depth = self._ready(route.source)
+        nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
+        record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
+        if record.remaining:
+            self._passes[route.source] = Pass(self._intake(route.source))
+            self._catch_up(hold.run_id, record, self._passes[route.source])
+        return record
+
+    def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
+        """Note a batch and publish it; its receipt is written and its messages acknowledged once all is confirmed."""
+        front = self._passes.get(route.source)
+        gone = None if front is None else _vanished(front, batch)
+        if front is None or gone is None:
+            return Ready(self._repeated(hold.run_id, batch.sequence, route.source) or MOVED)
+        count = min(batch.count - gone, len(front.held))
+        prints = b"".join(fingerprint(front.held[place].body) for place in range(count))
+        answer = self._post(hold, batch.sequence, prints)
+        if answer[0] == b"already":
+            return Ready(Receipt(int(answer[1]), 0, self.depth(route.source), int(answer[2]), repeated=True))
+        batch, taken = _without_vanished(batch, gone), front.take(count)
+        actions = batch.actions * count if len(batch.actions) == 1 else batch.actions
+        if QUARANTINE in actions:
+            self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
+        lot = self._lot(route, batch, taken, actions)
+        published = self._publish([goal for goal in lot.goals if goal is not None])
+        return _Later(lambda: self._confirm(hold, route, batch, lot, published))
+
+    def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
+        """Put dropped originals of a run back into the DLQ; return how many were."""
+        kept = self._wire.call(self._what("fetch originals"), "HMGET", self._keys.originals(undoes), *fields)
+        rows = [entries[i : i + ENTRY_BYTES] for i in range(0, len(entries), ENTRY_BYTES)]
+        found = [(row, unpack(original)) for row, original in zip(rows, kept, strict=True) if original is not None]
+        blob = HEADER.pack(len(found), 0, 0, 0, now_ms()) + b"".join(row for row, _ in found)
+        posted = self._post(hold, sequence, b"".join(fingerprint(body) for _, (_, body) in found))
+        if posted[0] == b"already":
+            return int(posted[2])
+        returned = self._publish([to_queue(self.config.dlq, *message) for _, message in found])
+        if places := self._rabbit.wait(self._what("put back"), returned):
+            raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
+        batch = Batch(sequence, 0, 0, (), REDRIVE)
+        self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, _Lot([], b""))
+        self._wire.call(self._what("forget originals"), "HDEL", self._keys.originals(undoes), *fields)
+        return len(found)
+
+    def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
+        """Fetch the bodies of kept originals; the ledger has their properties beside them."""
+        return [None if found is None else unpack(found)[1] for found in super().originals(run_id, fields)]
+
+    def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
+        """Close the run in the ledger; nothing is held any longer."""
+        self._close_passes()
+        super().finish(hold, state, fields)
+
+    def close(self) -> None:
+        """Let go of the connections; what was not acknowledged goes back into its queue."""
+        for place in Place:
+            self._drop_spool(place)
+        self._close_passes()
+        self._publisher = None
+        self._rabbit.close()
+        super().close()
+
+    # the batch
+
+    def _lot(self, route: Route, batch: Batch, taken: list[Delivery], actions: bytes) -> _Lot:
+        """Say where each message of a batch goes, and which originals are kept."""
+        edited = iter(batch.edited)
+        lot = _Lot(taken, actions)
+        for delivery, code in zip(taken, actions, strict=True):
+            action = bytes([code])
+            body = next(edited) if action == EDIT else delivery.body
+            lot.goals.append(self._goal(route, action, delivery, body, self._suspicion(lot, delivery)))
+            if action in {EDIT, QUARANTINE, DROP}:
+                lot.originals += [f"{batch.sequence}:{lot.selected}", pack(delivery)]
+            lot.selected += action != KEEP
+        return lot
+
+    def _goal(self, route: Route, action: bytes, delivery: Delivery, body: bytes, duplicate: str) -> Outgoing | None:
+        if action == DROP:
+            return None
+        if action == QUARANTINE:
+            return to_queue(self.config.quarantine, delivery.properties, body, duplicate)
+        place = route.source if action == KEEP else route.redrive_to
+        if place is Place.LIVE and self.config.redrive_to == "x-death":
+            return to_origin(self.config.live, delivery.properties, body, duplicate)
+        return to_queue(self._lists[place], delivery.properties, body, duplicate)
+
+    def _suspicion(self, lot: _Lot, delivery: Delivery) -> str:
+        """Name the batch in which a message may have been moved before, if there is one."""
+        digest = fingerprint(delivery.body) if self._suspects else b""
+        if not self._suspects.get(digest):
+            return ""
+        self._suspects[digest] -= 1
+        lot.duplicates += 1
+        return self._suspected
+
+    def _publish(self, goals: list[Outgoing]) -> Future[Any]:
+        if self._publisher is None:
+            self._publisher = Publisher(self._rabbit)
+        return self._publisher.publish(goals)
+
+    def _confirm(self, hold: Hold, route: Route, batch: Batch, lot: _Lot, published: Future[Any]) -> Receipt:
+        """Wait for the confirms, write the ledger, then acknowledge."""
+        returned: list[int] = self._rabbit.wait(self._what("publish"), published)
+        if returned:
+            lot = lot.without(returned, batch.sequence)
+        entries = lot.entries(batch.entries)
+        scanned = len(lot.taken)
+        header = HEADER.pack(scanned, scanned - lot.selected, _UNKNOWN_ARRIVALS, batch.wave, now_ms())
+        depth = self.depth(route.source)
+        self._write(hold.run_id, batch, header + entries, depth, route.undoes, lot)
+        front = self._passes[route.source]
+        if not lot.back:
+            front.acknowledge(lot.taken)
+            return Receipt(scanned, batch.count - scanned, depth, lot.selected)
+        front.give_back(lot.taken, lot.back)
+        raise UnroutableError(
+            f"queue {self.config.name}: {len(lot.back):,} messages of a batch found no queue to go to; they are back in"
+            f" {self._lists[route.source]}."
+        )
+
+    # the ledger
+
+    def _post(self, hold: Hold, sequence: int, prints: bytes) -> list[Any]:
+        """Note a batch before it is published: the fingerprints of all its messages."""
+        keys = self._keys
+        names = [keys.fence, keys.lock, keys.run(hold.run_id), keys.batches(hold.run_id), keys.posts(hold.run_id)]
+        args = [hold.token, sequence, prints, self._lock_ms, self._ledger_ms, HEADER.size, ENTRY_BYTES]
+        answer: list[Any] = self._wire.script(self._what("note a batch"), same, "post", names, args).result()
+        if answer[0] in {b"fenced", b"closed"}:
+            self._receipt(hold, answer)
+        return answer
+
+    def _repeated(self, run_id: str, sequence: int, source: Place) -> Receipt | None:
+        """Give the receipt of a batch that the ledger has already."""
+        (blob,) = self._wire.call(self._what("look a batch up"), "HMGET", self._keys.batches(run_id), sequence)
+        if blob is None:
+            return None
+        done = LedgerBatch.unpack(sequence, blob)
+        return Receipt(done.scanned, 0, self.depth(source), len(done), repeated=True)
+
+    def _write(self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: _Lot) -> None:
+        keys, run = self._keys, self._keys.run(run_id)
+        undone = keys.run(undoes) if undoes else run
+        names = [run, keys.batches(run_id), keys.posts(run_id), keys.originals(run_id), keys.signatures(run_id), undone]
+        args: list[Any] = [batch.sequence, blob, batch.count, batch.count - len(lot.taken), depth, ENTRY_BYTES]
+        args += [now_ms(), self._ledger_ms, len(batch.signatures)]
+        args += [part for pair in batch.signatures for part in pair]
+        args += lot.originals
+        self._wire.script(self._what("write the ledger"), same, "confirm", names, args).result()
+        if lot.duplicates:
+            self._wire.call(self._what("count duplicates"), "HINCRBY", run, MAYBE_DUPLICATED, lot.duplicates)
+        self._wire.send(self._what("forget"), same, "HDEL", keys.posts(run_id), str(batch.sequence - _UNSETTLED))
+
+    def _catch_up(self, run_id: str, record: RunRecord, front: Pass) -> None:
+        """Find out how far the last process came: what it had confirmed goes, what it had published is suspect."""
+        key = self._keys.posts(run_id)
+        raw = self._wire.call(self._what("catch up"), "HGETALL", key)
+        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+        posts = {name.decode(): prints for name, prints in pairs}
+        numbers = sorted(int(name) for name in posts if name.isdigit())
+        for number in numbers:
+            prints = posts[str(number)]
+            if number <= record.sequence:
+                _acknowledge_again(front, prints)
+                continue
+            posts[f"suspect {number} {now_ms()}"] = prints
+            self._wire.call(self._what("catch up"), "HSET", key, f"suspect {number} {now_ms()}", prints)
+            self._wire.call(self._what("catch up"), "HDEL", key, str(number))
+        self._suspected = run_id
+        for name, prints in posts.items():
+            if not name.isdigit():
+                self._suspects.update(_split(prints))
+
+    # places
+
+    def _ready(self, place: Place) -> int:
+        try:
+            return self._rabbit.count(self._what("count"), self._lists[place])
+        except QueueMissingError:
+            if place is Place.QUARANTINE:  # it is made when something is quarantined
+                return 0
+            raise
+
+    def _intake(self, place: Place) -> Intake:
+        return Intake(self._rabbit, self._lists[place], lambda: self._ready(place))
+
+    def _spool(self, place: Place) -> Spool:
+        if place not in self._spools:
+            self._spools[place] = Spool(lambda: self._intake(place), self._ready(place))
+        return self._spools[place]
+
+    def _drop_spool(self, place: Place) -> None:
+        spool = self._spools.pop(place, None)
+        if spool is not None:
+            spool.close()
+
+    def _close_passes(self) -> None:
+        for front in self._passes.values():
+            front.close()
+        self._passes.clear()
+
+
+def _acknowledge_again(front: Pass, prints: bytes) -> None:
+    """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again, in order.
+
+    Where two of its messages are alike that cannot be told from newer ones; then they are moved again rather than
+    lost.
+    """
+    digests = _split(prints)
+    front.hold(len(digests))
+    head = list(front.held)[: len(digests)]
+    again = [fingerprint(delivery.body) for delivery in head if delivery.redelivered]
+    if digests and again == digests and len(set(digests)) == len(digests):
+        front.acknowledge(front.take(len(digests)))
+
+
+def _vanished(front: Pass, batch: Batch) -> int | None:
+    """Count the oldest messages of the chunk that are gone; None when the chunk is not at the front."""
+    front.hold(batch.count)
+    if not batch.messages:
+        return 0
+    held = [delivery.body for delivery, _ in zip(front.held, range(batch.count), strict=False)]
+    for gone in range(batch.count):
+        if held[: batch.count - gone] == list(batch.messages[gone:]):
+            return gone
+    return None
+
+
+def _without_vanished(batch: Batch, gone: int) -> Batch:
+    """Leave out what was decided about messages that are gone; the count stays, since the pass is past them."""
+    if not gone:
+        return batch
+    actions = batch.actions * batch.count if len(batch.actions) == 1 else batch.actions
+    selected, edits = gone - actions[:gone].count(KEEP), actions[:gone].count(EDIT)
+    entries, edited = batch.entries[selected * ENTRY_BYTES :], batch.edited[edits:]
+    return replace(batch, messages=batch.messages[gone:], actions=actions[gone:], entries=entries, edited=edited)
+
+
+def _split(prints: bytes) -> list[bytes]:
+    return [prints[start : start + _PRINT] for start in range(0, len(prints), _PRINT)]

@@ -5,7 +5,7 @@ PACKAGES = dlq flows tasks deployments
 TESTS = $(wildcard tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos)
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis ensure-prometheus ensure-chromium demo test test-kubernetes check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq demo test test-kubernetes check chaos bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -22,10 +22,13 @@ ensure-prometheus:
 ensure-chromium:
 	@sh scripts/ensure-chromium.sh
 
+ensure-rabbitmq:
+	@sh scripts/ensure-rabbitmq.sh
+
 demo: install ## an incident on servers of its own, from the alert to the report
 	$(PYTHON_BIN)/dlq demo
 
-test: install ensure-redis ensure-prometheus ensure-chromium ## all tests, with a small sample of the chaos ones
+test: install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq ## all tests, with a small sample of the chaos ones
 	$(PYTEST) $(TESTS)
 
 test-kubernetes: install ## the Kubernetes tests on a real API server too, which is built once (nine minutes, Debian 12)

@@ -13,7 +13,7 @@ from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.brokers.redis_server import RedisServer
-from dlq.brokers.redis_wire import Wire
+from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def open_notebook(settings: Settings, name: str) -> Iterator[Notebook]:
 @contextmanager
 def open_server(settings: Settings, name: str) -> Iterator[BrokerServer]:
     """Open the server that has queue `name`, to ask it about itself."""
-    settings.queue(name)
-    wire = _wire(settings)
-    server = ClusterServer(wire) if isinstance(wire, ClusterWire) else RedisServer(wire)
+    server = _server(settings, settings.queue(name))
     try:
         yield server
     finally:
@@ -74,13 +72,33 @@ def open_server(settings: Settings, name: str) -> Iterator[BrokerServer]:
 
 
 def _queue(settings: Settings, config: QueueConfig) -> DeadLetterQueue:
-    wire = _wire(settings)
     said: dict[str, Any] = {"lock_seconds": settings.lock_seconds, "ledger_days": settings.ledger_days}
+    broker = settings.broker.get_secret_value()
+    if broker.startswith(addresses.RABBIT):
+        from dlq.brokers.rabbit_queue import RabbitQueue  # noqa: PLC0415 - most have no RabbitMQ
+
+        return RabbitQueue(config, broker, _wire(settings), **said)
+    wire = _wire(settings)
     if isinstance(wire, ClusterWire) and not in_one_slot(config.dlq, config.live, config.quarantine):
         return RedisClusterQueue(config, wire, replicas=settings.wait_replicas, **said)
     return RedisListQueue(config, wire, **said)
 
 
+def _server(settings: Settings, config: QueueConfig) -> BrokerServer:
+    broker = settings.broker.get_secret_value()
+    if broker.startswith(addresses.RABBIT):
+        from dlq.brokers.rabbit_server import RabbitServer  # noqa: PLC0415 - most have no RabbitMQ
+        from dlq.brokers.rabbit_wire import RabbitWire  # noqa: PLC0415
+
+        return RabbitServer(RabbitWire(broker), config.live)
+    wire = _wire(settings)
+    return ClusterServer(wire) if isinstance(wire, ClusterWire) else RedisServer(wire)
+
+
 def _wire(settings: Settings) -> ClusterWire | Wire:
-    url = settings.redis_url.get_secret_value()
-    return ClusterWire(Seeds.of(url)) if url.startswith(addresses.CLUSTER) else Wire(url)
+    """Lead to the Redis of the ledger, and of the queues where they are in Redis too."""
+    rabbit = settings.broker.get_secret_value().startswith(addresses.RABBIT)
+    url = (settings.redis_url if rabbit else settings.broker).get_secret_value()
+    if url.startswith(addresses.CLUSTER):
+        return ClusterWire(Seeds.of(url))
+    return Wire(url, scripts=SCRIPTS + RABBIT_SCRIPTS if rabbit else SCRIPTS)

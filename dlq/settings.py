@@ -48,6 +48,9 @@ class Settings(Systems, Receiving, Telling):
     )
 
     redis_url: SecretStr = SecretStr("redis://localhost:6379/0")
+    broker_url: SecretStr | None = Field(
+        default=None, description="Where the queues are, if not in that Redis, which then has the ledger only"
+    )
     config: Path | None = Field(default=None, description="The dlq.toml that was read, or None")
     home: Path = Path(".dlq")
     timezone: str = "UTC"
@@ -68,11 +71,14 @@ class Settings(Systems, Receiving, Telling):
         default=None, description="Folder or fsspec address of archives; without it `archives` under the home"
     )
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
-    def _redis_address(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(addresses.REDIS):
-            raise ValueError(f"must begin with {', '.join(addresses.REDIS[:-1])} or {addresses.REDIS[-1]}")
+    def _known_address(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if url is None:
+            return None
+        known = addresses.REDIS if info.field_name == "redis_url" else addresses.RABBIT + addresses.REDIS
+        if not url.get_secret_value().startswith(known):
+            raise ValueError(f"must begin with {', '.join(known[:-1])} or {known[-1]}")
         if not _is_address(url.get_secret_value()):
             raise ValueError(
                 "cannot be read as an address: the port is a number, and outside of their places blank, #, /, ? and @"
@@ -129,8 +135,13 @@ class Settings(Systems, Receiving, Telling):
 
     @property
     def redacted(self) -> str:
-        """Give the Redis address for display, without its password."""
-        return redact(self.redis_url.get_secret_value())
+        """Give the broker's address for display, without its password."""
+        return redact(self.broker.get_secret_value())
+
+    @property
+    def broker(self) -> SecretStr:
+        """Give the address of the broker that has the queues."""
+        return self.broker_url or self.redis_url
 
     @property
     def reports_folder(self) -> Path:

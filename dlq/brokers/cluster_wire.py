@@ -15,7 +15,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 
 from dlq.brokers.redis_address import Seeds, node_client
 from dlq.brokers.redis_errors import explain
-from dlq.brokers.redis_wire import CLUSTER_SCRIPTS, SCRIPTS, Wire
+from dlq.brokers.redis_wire import CLUSTER_SCRIPTS, RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.errors import BrokerError, BrokerUnreachableError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class ClusterWire:
     def _wire(self, node: Node) -> Wire:
         if node not in self._wires:
             client = node_client(self.seeds, node, self.timeout)
-            self._wires[node] = Wire(client, explain_in_cluster, SCRIPTS + CLUSTER_SCRIPTS)
+            self._wires[node] = Wire(client, explain_in_cluster, SCRIPTS + CLUSTER_SCRIPTS + RABBIT_SCRIPTS)
         return self._wires[node]
 
     def _owner(self, key: str) -> Node:

@@ -89,19 +89,23 @@ class RabbitWire:
 
     def count(self, what: str, queue: str) -> int:
         """Count the messages of a queue that are ready; QueueMissingError when there is none of this name."""
+        return int(self._look(what, queue).message_count)
+
+    def consumers(self, what: str, queue: str) -> int:
+        """Count the consumers of a queue; QueueMissingError when there is none of this name."""
+        return int(self._look(what, queue).consumer_count)
+
+    def _look(self, what: str, queue: str) -> Any:
+        """Ask for a queue, on a channel that is kept for such questions."""
         if self._scratch is None or not self._scratch.is_open:
             self._scratch = self.channel(what)
             self.soon(lambda: self._scratch.add_on_close_callback(self._on_scratch_closed))
         self._counting = (self.future(), what, queue)
         counted, channel = self._counting[0], self._scratch
-
-        def ask() -> None:
-            channel.queue_declare(
-                queue, passive=True, callback=lambda frame: settle(counted, frame.method.message_count)
-            )
-
-        self.soon(ask)
-        return int(self.wait(what, counted))
+        self.soon(
+            lambda: channel.queue_declare(queue, passive=True, callback=lambda frame: settle(counted, frame.method))
+        )
+        return self.wait(what, counted)
 
     def _on_scratch_closed(self, _channel: Any, reason: Exception) -> None:
         """Tell the one who asked for a queue that there is not: the broker closes the channel for it."""

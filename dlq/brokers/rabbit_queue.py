@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import pika
+
 from dlq.brokers.base import (
     DROP,
     EDIT,
@@ -30,7 +32,7 @@ from dlq.brokers.rabbit_messages import pack, to_origin, to_queue, unpack
 from dlq.brokers.rabbit_reading import Intake, Pass, Spool
 from dlq.brokers.rabbit_wire import Publisher, RabbitWire
 from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
-from dlq.errors import QueueMissingError, UnroutableError
+from dlq.errors import LedgerError, QueueMissingError, UnroutableError
 from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class _Lot:
     originals: list[Any] = field(default_factory=list)
     selected: int = 0
     duplicates: int = 0
+    counts_as: str = "redriven"
     back: frozenset[int] = frozenset()
     """Places of messages that the broker could not route."""
 
@@ -120,7 +123,9 @@ class RabbitQueue(RedisLedger):
         super().__init__(config, ledger, lock_seconds=lock_seconds, ledger_days=ledger_days)
         self._rabbit = RabbitWire(url)
         self._publisher: Publisher | None = None
-        self._passes: dict[Place, Pass] = {}
+        self._pass: tuple[RunRecord, Place] | None = None
+        self._front: Pass | None = None
+        self._in_flight = 0
         self._spools: dict[Place, Spool] = {}
         self._suspects: Counter[bytes] = Counter()
         self._suspected = ""
@@ -130,13 +135,13 @@ class RabbitQueue(RedisLedger):
     def depth(self, place: Place) -> int:
         """Count the messages at a place, those that we hold among them."""
         self._drop_spool(place)
-        held = len(self._passes[place].held) if place in self._passes else 0
-        return self._ready(place) + held
+        ours = self._front.waiting if self._front and self._reads(place) else 0
+        return self._ready(place) + ours
 
     def read(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the consumer's end, oldest first."""
-        if place in self._passes:
-            return _Later(lambda: self._passes[place].bodies(skip, count, _CHUNK_BYTES))
+        if self._reads(place):
+            return _Later(lambda: self._taken().bodies(skip, count, _CHUNK_BYTES))
         return Ready(self._spool(place).bodies(skip, count))
 
     def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
@@ -147,31 +152,29 @@ class RabbitQueue(RedisLedger):
 
     def lengths(self, place: Place, skips: Sequence[int]) -> Pending[list[int]]:
         """Measure messages that were read already; 0 for all others, since RabbitMQ does not tell."""
-        if place in self._passes:
-            held = self._passes[place].held
+        if self._front and self._reads(place):
+            held = self._front.held
             return Ready([len(held[skip].body) if skip < len(held) else 0 for skip in skips])
         return Ready(self._spools[place].lengths(list(skips)) if place in self._spools else [0] * len(skips))
 
     # a run
 
     def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:
-        """Begin pass number `step` of a run: freeze its selection, and take the front of its source."""
+        """Begin pass number `step` of a run: freeze its selection; its front is taken when it is read."""
         for place in Place:
             self._drop_spool(place)
-        self._close_passes()
+        self._give_back()
         depth = self._ready(route.source)
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
-        if record.remaining:
-            self._passes[route.source] = Pass(self._intake(route.source))
-            self._catch_up(hold.run_id, record, self._passes[route.source])
+        self._pass = (record, route.source)
         return record
 
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
         """Note a batch and publish it; its receipt is written and its messages acknowledged once all is confirmed."""
-        front = self._passes.get(route.source)
-        gone = None if front is None else _vanished(front, batch)
-        if front is None or gone is None:
+        front = self._taken()
+        gone = _vanished(front, batch)
+        if gone is None:
             return Ready(self._repeated(hold.run_id, batch.sequence, route.source) or MOVED)
         count = min(batch.count - gone, len(front.held))
         prints = b"".join(fingerprint(front.held[place].body) for place in range(count))
@@ -183,6 +186,7 @@ class RabbitQueue(RedisLedger):
         if QUARANTINE in actions:
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
         lot = self._lot(route, batch, taken, actions)
+        self._in_flight += 1
         published = self._publish([goal for goal in lot.goals if goal is not None])
         return _Later(lambda: self._confirm(hold, route, batch, lot, published))
 
@@ -191,17 +195,35 @@ class RabbitQueue(RedisLedger):
         kept = self._wire.call(self._what("fetch originals"), "HMGET", self._keys.originals(undoes), *fields)
         rows = [entries[i : i + ENTRY_BYTES] for i in range(0, len(entries), ENTRY_BYTES)]
         found = [(row, unpack(original)) for row, original in zip(rows, kept, strict=True) if original is not None]
-        blob = HEADER.pack(len(found), 0, 0, 0, now_ms()) + b"".join(row for row, _ in found)
-        posted = self._post(hold, sequence, b"".join(fingerprint(body) for _, (_, body) in found))
+        messages, rows = [message for _, message in found], [row for row, _ in found]
+        count = self._put(hold, sequence, messages, b"".join(rows), undoes, "redriven")
+        self._wire.call(self._what("forget originals"), "HDEL", self._keys.originals(undoes), *fields)
+        return count
+
+    def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
+        """Put messages from outside at the producer's end of the DLQ, oldest first; the same sequence is done once."""
+        lasting = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
+        return self._put(hold, sequence, [(lasting, message) for message in messages], entries, None, "restored")
+
+    def _put(
+        self,
+        hold: Hold,
+        sequence: int,
+        messages: list[tuple[Any, bytes]],
+        entries: bytes,
+        undoes: str | None,
+        counts_as: str,
+    ) -> int:
+        posted = self._post(hold, sequence, b"".join(fingerprint(body) for _, body in messages))
         if posted[0] == b"already":
             return int(posted[2])
-        returned = self._publish([to_queue(self.config.dlq, *message) for _, message in found])
-        if places := self._rabbit.wait(self._what("put back"), returned):
+        returned = self._publish([to_queue(self.config.dlq, *message) for message in messages])
+        if places := self._rabbit.wait(self._what("put"), returned):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
-        batch = Batch(sequence, 0, 0, (), REDRIVE)
-        self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, _Lot([], b""))
-        self._wire.call(self._what("forget originals"), "HDEL", self._keys.originals(undoes), *fields)
-        return len(found)
+        blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
+        batch, lot = Batch(sequence, 0, 0, (), REDRIVE), _Lot([], b"", counts_as=counts_as)
+        self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, lot)
+        return len(messages)
 
     def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
         """Fetch the bodies of kept originals; the ledger has their properties beside them."""
@@ -209,14 +231,16 @@ class RabbitQueue(RedisLedger):
 
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger; nothing is held any longer."""
-        self._close_passes()
+        self._pass = None
+        self._give_back()
         super().finish(hold, state, fields)
 
     def close(self) -> None:
         """Let go of the connections; what was not acknowledged goes back into its queue."""
         for place in Place:
             self._drop_spool(place)
-        self._close_passes()
+        self._pass, self._in_flight = None, 0
+        self._give_back()
         self._publisher = None
         self._rabbit.close()
         super().close()
@@ -263,6 +287,7 @@ class RabbitQueue(RedisLedger):
     def _confirm(self, hold: Hold, route: Route, batch: Batch, lot: _Lot, published: Future[Any]) -> Receipt:
         """Wait for the confirms, write the ledger, then acknowledge."""
         returned: list[int] = self._rabbit.wait(self._what("publish"), published)
+        self._in_flight -= 1
         if returned:
             lot = lot.without(returned, batch.sequence)
         entries = lot.entries(batch.entries)
@@ -270,7 +295,7 @@ class RabbitQueue(RedisLedger):
         header = HEADER.pack(scanned, scanned - lot.selected, _UNKNOWN_ARRIVALS, batch.wave, now_ms())
         depth = self.depth(route.source)
         self._write(hold.run_id, batch, header + entries, depth, route.undoes, lot)
-        front = self._passes[route.source]
+        front = self._taken()
         if not lot.back:
             front.acknowledge(lot.taken)
             return Receipt(scanned, batch.count - scanned, depth, lot.selected)
@@ -305,7 +330,7 @@ class RabbitQueue(RedisLedger):
         undone = keys.run(undoes) if undoes else run
         names = [run, keys.batches(run_id), keys.posts(run_id), keys.originals(run_id), keys.signatures(run_id), undone]
         args: list[Any] = [batch.sequence, blob, batch.count, batch.count - len(lot.taken), depth, ENTRY_BYTES]
-        args += [now_ms(), self._ledger_ms, len(batch.signatures)]
+        args += [now_ms(), self._ledger_ms, lot.counts_as, len(batch.signatures)]
         args += [part for pair in batch.signatures for part in pair]
         args += lot.originals
         self._wire.script(self._what("write the ledger"), same, "confirm", names, args).result()
@@ -313,9 +338,9 @@ class RabbitQueue(RedisLedger):
             self._wire.call(self._what("count duplicates"), "HINCRBY", run, MAYBE_DUPLICATED, lot.duplicates)
         self._wire.send(self._what("forget"), same, "HDEL", keys.posts(run_id), str(batch.sequence - _UNSETTLED))
 
-    def _catch_up(self, run_id: str, record: RunRecord, front: Pass) -> None:
+    def _catch_up(self, record: RunRecord, front: Pass) -> None:
         """Find out how far the last process came: what it had confirmed goes, what it had published is suspect."""
-        key = self._keys.posts(run_id)
+        key = self._keys.posts(record.run_id)
         raw = self._wire.call(self._what("catch up"), "HGETALL", key)
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         posts = {name.decode(): prints for name, prints in pairs}
@@ -328,7 +353,7 @@ class RabbitQueue(RedisLedger):
             posts[f"suspect {number} {now_ms()}"] = prints
             self._wire.call(self._what("catch up"), "HSET", key, f"suspect {number} {now_ms()}", prints)
             self._wire.call(self._what("catch up"), "HDEL", key, str(number))
-        self._suspected = run_id
+        self._suspected = record.run_id
         for name, prints in posts.items():
             if not name.isdigit():
                 self._suspects.update(_split(prints))
@@ -346,7 +371,29 @@ class RabbitQueue(RedisLedger):
     def _intake(self, place: Place) -> Intake:
         return Intake(self._rabbit, self._lists[place], lambda: self._ready(place))
 
+    def _reads(self, place: Place) -> bool:
+        """Say whether a pass reads a place: then its front is ours, and a look at it would find less."""
+        return self._pass is not None and self._pass[1] is place
+
+    def _taken(self) -> Pass:
+        """Take the front of the pass's source, if that is not done yet."""
+        if self._front is None:
+            if self._pass is None:
+                raise LedgerError(f"queue {self.config.name}: no pass has begun.")
+            record, place = self._pass
+            self._front = Pass(self._intake(place))
+            self._catch_up(self._record(self._keys, record.run_id) or record, self._front)
+        return self._front
+
+    def _give_back(self) -> None:
+        """Let go of what the pass holds; it is taken again when it is read again."""
+        if self._front is not None:
+            self._front.close()
+            self._front = None
+
     def _spool(self, place: Place) -> Spool:
+        if self._reads(place) and not self._in_flight:
+            self._give_back()
         if place not in self._spools:
             self._spools[place] = Spool(lambda: self._intake(place), self._ready(place))
         return self._spools[place]
@@ -355,11 +402,6 @@ class RabbitQueue(RedisLedger):
         spool = self._spools.pop(place, None)
         if spool is not None:
             spool.close()
-
-    def _close_passes(self) -> None:
-        for front in self._passes.values():
-            front.close()
-        self._passes.clear()
 
 
 def _acknowledge_again(front: Pass, prints: bytes) -> None:

@@ -40,6 +40,11 @@ class Intake:
         """Count the messages that may still come before some are settled."""
         return self._limit - self._out
 
+    @property
+    def waiting(self) -> int:
+        """Count the messages that have come and were not taken."""
+        return self._stream.waiting
+
     def make_room(self, count: int) -> None:
         """Let at least `count` more messages come."""
         self._widen(self._out + count)
@@ -99,6 +104,11 @@ class Pass:
         """Work on an intake."""
         self._intake = intake
         self.held: deque[Delivery] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Count the messages that have come to us and are not yet settled or on their way."""
+        return len(self.held) + self._intake.waiting
 
     def hold(self, count: int) -> None:
         """Hold `count` messages, or as many as there are."""

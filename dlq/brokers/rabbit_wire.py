@@ -272,6 +272,11 @@ class Stream:
         self._wire.soon(lambda: self._channel.add_on_close_callback(self._on_close))
         self.widen(prefetch)
 
+    @property
+    def waiting(self) -> int:
+        """Count the messages that have come and were not asked for."""
+        return len(self._arrived)
+
     def widen(self, by: int) -> None:
         """Let that many more messages be unacknowledged from now on.
 

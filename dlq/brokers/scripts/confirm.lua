@@ -1,7 +1,8 @@
 -- Write the ledger of a batch that another broker has confirmed, once. The fence is not asked: it has happened.
 -- KEYS 1 run  2 batches  3 posts  4 originals  5 signatures  6 the run that is being undone (or the run itself)
 -- ARGV 1 sequence  2 header and entries  3 count  4 vanished  5 depth of the source  6 bytes an entry  7 now ms
---      8 ledger ms  9 signatures S, then S times (code, text); then originals (field, original)
+--      8 ledger ms  9 what messages count as that were published: "redriven", or "restored" from outside
+--      10 signatures S, then S times (code, text); then originals (field, original)
 local run, sequence, blob, entry_size = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[6])
 if redis.call('HEXISTS', KEYS[2], sequence) == 1 then return {'already'} end
 local scanned, kept, _, wave = struct.unpack('<I4I4i4I4', blob)
@@ -11,19 +12,19 @@ for i = 25, #blob, entry_size do
   by[action] = (by[action] or 0) + 1
 end
 redis.call('HSET', KEYS[2], sequence, blob)
-local at = 10
-for _ = 1, tonumber(ARGV[9]) do
+local at = 11
+for _ = 1, tonumber(ARGV[10]) do
   redis.call('HSET', KEYS[5], ARGV[at], ARGV[at + 1])
   at = at + 2
 end
 for i = at, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
-local redriven = (by.m or 0) + (by.e or 0)
-local selected = redriven + (by.q or 0) + (by.d or 0)
+local published = (by.m or 0) + (by.e or 0)
+local selected = ARGV[9] == 'redriven' and published + (by.q or 0) + (by.d or 0) or 0
 if tonumber(redis.call('HGET', run, 'wave') or 0) ~= wave then redis.call('HSET', run, 'wave_selected', 0) end
 redis.call('HSET', run, 'depth', ARGV[5], 'sequence', sequence, 'wave', wave, 'updated_at', ARGV[7])
 local fields = {
   wave_selected = selected, remaining = -tonumber(ARGV[3]), scanned = scanned, vanished = tonumber(ARGV[4]),
-  kept = kept, redriven = redriven, edited = by.e or 0, quarantined = by.q or 0, dropped = by.d or 0,
+  kept = kept, [ARGV[9]] = published, edited = by.e or 0, quarantined = by.q or 0, dropped = by.d or 0,
 }
 for field, change in pairs(fields) do
   if change ~= 0 then redis.call('HINCRBY', run, field, change) end

@@ -7,6 +7,7 @@ one who resumes the run: marked with a header, and counted. Kept messages are pu
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _UNSETTLED: Final = 3  # confirmed batches whose acknowledgements may have been lost with the connection
+_COUNTS: Final = 50
+_BETWEEN: Final = 0.1  # seconds between two counts
 _PRINT: Final = 8  # bytes of a fingerprint
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
 MAYBE_DUPLICATED: Final = "maybe_duplicated"
@@ -164,7 +167,7 @@ class RabbitQueue(RedisLedger):
         for place in Place:
             self._drop_spool(place)
         self._give_back()
-        depth = self._ready(route.source)
+        depth = self._settled(route.source)
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
         self._pass = (record, route.source)
@@ -368,8 +371,18 @@ class RabbitQueue(RedisLedger):
                 return 0
             raise
 
+    def _settled(self, place: Place) -> int:
+        """Count again until the number stays: a quorum queue counts what came back to it a moment later."""
+        count, before = self._ready(place), -1
+        for _ in range(_COUNTS):
+            if count == before:
+                break
+            time.sleep(_BETWEEN)
+            count, before = self._ready(place), count
+        return count
+
     def _intake(self, place: Place) -> Intake:
-        return Intake(self._rabbit, self._lists[place], lambda: self._ready(place))
+        return Intake(self._rabbit, self._lists[place], lambda: self._settled(place))
 
     def _reads(self, place: Place) -> bool:
         """Say whether a pass reads a place: then its front is ours, and a look at it would find less."""
@@ -395,7 +408,7 @@ class RabbitQueue(RedisLedger):
         if self._reads(place) and not self._in_flight:
             self._give_back()
         if place not in self._spools:
-            self._spools[place] = Spool(lambda: self._intake(place), self._ready(place))
+            self._spools[place] = Spool(lambda: self._intake(place), self._settled(place))
         return self._spools[place]
 
     def _drop_spool(self, place: Place) -> None:

@@ -53,7 +53,7 @@ def measure(runs: int) -> list[Row]:
     """Measure incidents and, in turns, a flow that does nothing, served by the same means."""
     ours: list[Parts] = []
     trivial: list[Parts] = []
-    with _everything() as (plan, api), _served_trivial(plan, api):
+    with everything() as (plan, api), _served_trivial(plan, api):
         asks = {"incident/incident": ours, TRIVIAL: trivial}
         ids = {name: api.deployment(name, _PATIENCE, lambda: None) for name in asks}
         for number in range(runs + 1):  # the first round is not counted: it compiles modules
@@ -133,7 +133,7 @@ def _fill(plan: Plan) -> None:
 
 
 @contextmanager
-def _everything() -> Iterator[tuple[Plan, PrefectApi]]:
+def everything() -> Iterator[tuple[Plan, PrefectApi]]:
     """Run what `dlq up` runs, in a home and on ports of its own."""
     folder = Path(tempfile.mkdtemp(prefix="dlq-latency-"))
     ports = {name: free_port() for name in ("ui_port", "receiver_port", "redis_port")}

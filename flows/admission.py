@@ -32,6 +32,7 @@ from tasks.admission import (
     take_answer,
     why_a_person,
 )
+from tasks.alerts import called_off
 from tasks.approving import form_text, remind_later
 from tasks.following import postpone, reserve_budget
 from tasks.job import Job
@@ -70,6 +71,10 @@ def admitted(job: Job, guard: Guard) -> Admission:
     if found.refusals and not guard.override:
         return Admission(job, _refused(job, found))
     plan = plan_run(job)
+    note = called_off(job.queue, job.run_id)
+    if note:
+        show_incident(job.queue, job.run_id, {"state": Shown.STOPPED})
+        return Admission(job, Cancelled(message=f"Nothing was moved: {note}."))
     why = why_a_person(job, plan, guard)
     admission = _answered(job, plan, why) if why else Admission(job)
     if admission.ending is not None or not guard.automatic:

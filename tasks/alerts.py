@@ -3,6 +3,7 @@
 from dlq.alerts import Alert
 from dlq.opening import open_notebook
 from dlq.settings import load_settings
+from dlq.stop import asked
 from dlq.timeline import tell
 from tasks.retries import step
 
@@ -12,3 +13,11 @@ def note_alert(queue: str, run_id: str, alert: Alert) -> None:
     """Put the alert that a run is about into the run's timeline, at the moment it began to fire; twice is once."""
     with open_notebook(load_settings(), queue) as notebook:
         tell(notebook, run_id, "alert", f"{alert} (firing)", who="alertmanager", at=alert.starts_at)
+
+
+@step("called-off")
+def called_off(queue: str, run_id: str) -> str:
+    """Say who asked the run to stop, and why, before it has moved anything; an empty text: nobody did."""
+    with open_notebook(load_settings(), queue) as notebook:
+        request = asked(notebook, run_id)
+    return request.note if request else ""

@@ -18,6 +18,7 @@ from prefect.states import AwaitingRetry
 from dlq.alerts import Alert
 from dlq.embedded import EmbeddedRedis
 from dlq.opening import open_notebook
+from dlq.run import run_id_of
 from dlq.settings import load_settings
 from dlq.stop import ask
 from dlq.timeline import timeline
@@ -221,6 +222,21 @@ def test_an_incident_knows_its_alert(client: redis.Redis) -> None:
         (first, *_) = timeline(notebook, run_id)
     assert (first.at, first.kind, first.text) == (since, "alert", "HighDLQDepth: 3 in the DLQ (firing)")
     assert client.hget(f"dlq-drain:{{{DLQ}}}:run:{run_id}", "who") == b"alert HighDLQDepth"
+
+
+def test_an_incident_that_was_called_off_moves_nothing(client: redis.Redis) -> None:
+    """The alert resolved while the plan was made: the run is cancelled with that reason, and nobody is asked."""
+    truth = fill(client, 30)
+    with get_client(sync_client=True) as server:
+        parameters = {"queue": "webhooks", "pace": "none"}
+        created = server.create_flow_run(incident, parameters=incident.validate_parameters(parameters))
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        ask(notebook, run_id_of("webhooks", created.created, created.id), "resolved: HighDLQDepth", "alertmanager")
+    done = carry_out(incident, created)
+    assert state_type(done) == "CANCELLED"
+    assert done.state is not None
+    assert "stopped by alertmanager: resolved: HighDLQDepth" in (done.state.message or "")
+    assert contents(client, DLQ) == truth
 
 
 @pytest.mark.parametrize("flow", [drain, incident], ids=["drain", "incident"])

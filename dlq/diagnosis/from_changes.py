@@ -33,6 +33,7 @@ _EARLY = timedelta(minutes=2)  # clocks differ, and a rollout takes its time
 _AT_ONCE = timedelta(minutes=5)
 _SOON = timedelta(minutes=30)
 _LATE = timedelta(hours=2)
+_MOST = 3
 _LEAST = 0.05  # share of messages below which a symptom is noise
 
 
@@ -48,11 +49,10 @@ class Change:
 
 
 def guesses(facts: Facts, seen: list[Symptom]) -> Iterator[Hypothesis]:
-    """Give a guess for each change after which something began."""
-    for change in _changes(facts):
-        guess = _guess(change, seen, facts.config_diff)
-        if guess is not None:
-            yield guess
+    """Give a guess for the changes after which something began: the three that fit best of each kind."""
+    found = [guess for change in _changes(facts) if (guess := _guess(change, seen, facts.config_diff))]
+    for cause in (Cause.ROLLOUT, Cause.CONFIGURATION, Cause.CODE):
+        yield from sorted((guess for guess in found if guess.cause is cause), key=lambda guess: -guess.score)[:_MOST]
 
 
 def closeness(change: datetime, began: datetime) -> float:

@@ -46,10 +46,11 @@ def _memory(workers: WorkerState, seen: list[Symptom]) -> Iterator[Hypothesis]:
     if not kills:
         return
     ends = sum(kill.restarts for kill in kills)
-    fits = sum(symptom.share for symptom in seen if symptom.family in _TIRED)
-    score = 0.45 + 0.04 * min(5, ends) + 0.3 * fits
+    fits = sum(symptom.share for symptom in seen if symptom.family in _TIRED and not symptom.subject)
+    score = 0.3 + 0.2 * min(1.0, len(kills) / max(1, workers.desired)) + 0.04 * min(5, ends) + 0.3 * fits
     since = " since onset" if began else ""
-    text = f"workers of {workers.deployment} were killed for memory{since}: {len(kills)} pods, {ends} restarts"
+    counts = f"{_counted(len(kills), 'pod')}, {_counted(ends, 'restart')}"
+    text = f"workers of {workers.deployment} were killed for memory{since}: {counts}"
     evidence = [text, *(f"{kill.pod}/{kill.container}: OOMKilled, {kill.restarts} restarts" for kill in kills[:5])]
     usage = workers.usage
     if usage is not None and usage.memory_limit:
@@ -83,6 +84,10 @@ def _capacity(workers: WorkerState, seen: list[Symptom]) -> Iterator[Hypothesis]
     text = f"{workers.deployment} has {workers.ready} of {workers.desired} workers; {words}"
     evidence = [text, *(symptom.summary for symptom in seen if symptom.family is Family.SLOW)]
     yield Hypothesis(Cause.CAPACITY, workers.deployment, 0.35 + 0.3 * missing + 0.3 * slow, text, tuple(evidence))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _began(seen: list[Symptom]) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,7 +77,11 @@ def _around(facts: Facts) -> list[str]:
     if known:
         parts += ["", "### Metrics", "", *(f"- {name}: {value:,.2f}" for name, value in known)]
     if facts.lines:
-        lines = [f"- `{line.text.replace('`', chr(39))}` ({_plain(line.source)})" for line in facts.lines[-_LINES:]]
+        often = Counter((line.source, line.text) for line in facts.lines).most_common(_LINES)
+        lines = [
+            f"- `{text.replace('`', chr(39))}` ({_plain(source)}{f', {count} times' if count > 1 else ''})"
+            for (source, text), count in often
+        ]
         parts += ["", "### Log lines", "", *lines]
     return parts
 

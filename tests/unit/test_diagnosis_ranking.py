@@ -88,6 +88,16 @@ INCIDENTS: dict[str, Incident] = {
             "workers": HEALTHY,
         },
     ),
+    "a gateway is down, and one worker of three died for memory": Incident(
+        Cause.DEPENDENCY,
+        said("TimeoutError: payment-gateway timed out after # ms"),
+        "payment-gateway",
+        facts={
+            "health": Health(healthy=False, note="503", checks={"payment-gateway": "down"}),
+            "workers": workers(restarts=9, memory_kills=killed(1, 80)),
+            "rollouts": rollout(92),
+        },
+    ),
     "a gateway is down, and nobody says so": Incident(
         Cause.DEPENDENCY,
         said("ConnectionError: connection refused by inventory-api port #", "HTTPError: 503 from inventory-api"),

@@ -74,6 +74,7 @@ def test_a_page_that_is_down_is_left_alone(web: WebFake, answer: Answer) -> None
     assert (first.reached, time.monotonic() - began < 30) == (Reached.FAILED, True)
     later = update_status_page(settings, notebook, Notice("resolved", "webhooks", "t", run_id="webhooks-1"))
     assert later.reached is Reached.DOWN
+    assert "left alone until" in later.note
     assert len(web.asked) == 1
 
 

@@ -61,6 +61,14 @@ def others(settings: Settings) -> list[Channel]:
         service = url.partition("://")[0].lower() if "://" in url else "apprise"
         seen[service] += 1
         name = service if seen[service] == 1 else f"{service} {seen[service]}"
-        target = apprise.Apprise()
-        found.append(Other(name, target if target.add(url) else None))
+        found.append(Other(name, _target(url)))
     return found
+
+
+def _target(url: str) -> apprise.Apprise | None:
+    """Read an address; None when apprise, or the plugin that it loads for it, cannot."""
+    target = apprise.Apprise()
+    try:
+        return target if target.add(url) else None
+    except Exception:  # noqa: BLE001 - a hundred plugins of strangers, and nobody may be kept from hearing by one
+        return None

@@ -61,7 +61,7 @@ class Loop:
         self.run = run
         self._notebook = notebook
         self._clock = clock
-        self.pace = pace.bound(run.config)
+        self.pace = self._possible(pace.bound(run.config))
         self._memory = recall(notebook, run.run_id)
         self._watch = Watch(run.queue, run.config, run.run_id, notebook, Tallies(**self._memory.tallies))
         self._controller = self._open_controller()
@@ -70,6 +70,14 @@ class Loop:
             run.decide.poison = frozenset(bounces.poison(notebook, run.config.loop.poison_after))
         if self._controller:
             run.decide.skip(self._controller.stopped)
+
+    def _possible(self, pace: Pace) -> Pace:
+        """Give the runbook's fixed pace where the broker does not let one see outcomes; the timeline says so."""
+        able = self.run.queue.capabilities
+        if pace.mode is not Mode.ADAPTIVE or able.looks:
+            return pace
+        tell(self._notebook, self.run.run_id, "pace", able.note, at=self.run.record.started_at)
+        return Pace(max_batches=pace.max_batches or Pace().max_batches)
 
     def next(self) -> Step:
         """Say what to do next."""

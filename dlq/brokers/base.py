@@ -86,6 +86,19 @@ MOVED = Receipt(committed=False)
 """The chunk is not where it was read; nothing was done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker can do. Where it cannot, `note` tells people what follows from that."""
+
+    looks: bool = True
+    """What has arrived can be looked at without taking it, at a cost that does not grow with the queue."""
+    exact_depth: bool = True
+    """The depth counts what consumers hold, too."""
+    exactly_once: bool = True
+    """A message is moved once, whatever happens."""
+    note: str = ""
+
+
 class Pending(Protocol[T_co]):
     """An answer that is on its way."""
 
@@ -110,6 +123,8 @@ class DeadLetterQueue(Protocol):
     Reads look from the consumer's end: `skip` messages are left out, then `count` are returned, oldest first.
     Answers come in the order of the calls. Errors are those of `dlq.errors`.
     """
+
+    capabilities: Capabilities
 
     def depth(self, place: Place) -> int:
         """Count the messages at a place."""

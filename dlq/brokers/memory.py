@@ -8,7 +8,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dlq.brokers.base import DROP, EDIT, KEEP, MOVED, QUARANTINE, Batch, Hold, Pending, Place, Ready, Receipt, Route
+from dlq.brokers.base import (
+    DROP,
+    EDIT,
+    KEEP,
+    MOVED,
+    QUARANTINE,
+    Batch,
+    Capabilities,
+    Hold,
+    Pending,
+    Place,
+    Ready,
+    Receipt,
+    Route,
+)
 from dlq.errors import LockedError, LockLostError
 from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, RunRecord
 
@@ -44,6 +58,8 @@ class MemoryStore:
 
 class MemoryQueue:
     """One queue in the memory of this process."""
+
+    capabilities = Capabilities()
 
     def __init__(self, config: QueueConfig, store: MemoryStore | None = None, *, lock_seconds: float = 30) -> None:
         """Work on `store`, which several queues may share as several connections would."""

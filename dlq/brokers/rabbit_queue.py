@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pika
@@ -22,6 +22,7 @@ from dlq.brokers.base import (
     QUARANTINE,
     REDRIVE,
     Batch,
+    Capabilities,
     Hold,
     Pending,
     Place,
@@ -29,6 +30,7 @@ from dlq.brokers.base import (
     Receipt,
     Route,
 )
+from dlq.brokers.rabbit_lot import Lot, acknowledge_again, split_prints, vanished, without_vanished
 from dlq.brokers.rabbit_messages import pack, to_origin, to_queue, unpack
 from dlq.brokers.rabbit_reading import Intake, Pass, Spool
 from dlq.brokers.rabbit_wire import Publisher, RabbitWire
@@ -49,7 +51,7 @@ _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _UNSETTLED: Final = 3  # confirmed batches whose acknowledgements may have been lost with the connection
 _COUNTS: Final = 50
 _BETWEEN: Final = 0.1  # seconds between two counts
-_PRINT: Final = 8  # bytes of a fingerprint
+
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
 MAYBE_DUPLICATED: Final = "maybe_duplicated"
 """The fact in the ledger that counts messages which may have been delivered twice."""
@@ -69,49 +71,16 @@ class _Later(Pending[Any]):
         return self._known[0]
 
 
-@dataclass(slots=True)
-class _Lot:
-    """A batch on its way: its messages, what is done with each and where each goes (None: nowhere)."""
-
-    taken: list[Delivery]
-    actions: bytes
-    goals: list[Outgoing | None] = field(default_factory=list)
-    originals: list[Any] = field(default_factory=list)
-    selected: int = 0
-    duplicates: int = 0
-    counts_as: str = "redriven"
-    back: frozenset[int] = frozenset()
-    """Places of messages that the broker could not route."""
-
-    def entries(self, packed: bytes) -> bytes:
-        """Leave out the ledger entries of what was not moved."""
-        if not self.back:
-            return packed
-        kept, entry = [], 0
-        for place, code in enumerate(self.actions):
-            if code == KEEP[0]:
-                continue
-            if place not in self.back:
-                kept.append(packed[entry * ENTRY_BYTES : (entry + 1) * ENTRY_BYTES])
-            entry += 1
-        return b"".join(kept)
-
-    def without(self, returned: list[int], sequence: int) -> _Lot:
-        """Give the lot as it came out when some of what was published had to come back."""
-        sent = [place for place, goal in enumerate(self.goals) if goal is not None]
-        back = frozenset(sent[place] for place in returned)
-        lot = _Lot(self.taken, self.actions, self.goals, duplicates=self.duplicates, back=back)
-        for place, (delivery, code) in enumerate(zip(self.taken, self.actions, strict=True)):
-            if code == KEEP[0] or place in back:
-                continue
-            if bytes([code]) in {EDIT, QUARANTINE, DROP}:
-                lot.originals += [f"{sequence}:{lot.selected}", pack(delivery)]
-            lot.selected += 1
-        return lot
-
-
 class RabbitQueue(RedisLedger):
     """One queue of RabbitMQ; the names of its places are names of queues."""
+
+    capabilities = Capabilities(
+        looks=False,
+        exact_depth=False,
+        exactly_once=False,
+        note="RabbitMQ cannot be looked at without taking: the pace is the runbook's fixed one, not by outcome; depths"
+        " leave out what consumers hold; after a crash, messages of one batch may come twice, marked and counted.",
+    )
 
     def __init__(
         self,
@@ -176,7 +145,7 @@ class RabbitQueue(RedisLedger):
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
         """Note a batch and publish it; its receipt is written and its messages acknowledged once all is confirmed."""
         front = self._taken()
-        gone = _vanished(front, batch)
+        gone = vanished(front, batch)
         if gone is None:
             return Ready(self._repeated(hold.run_id, batch.sequence, route.source) or MOVED)
         count = min(batch.count - gone, len(front.held))
@@ -184,7 +153,7 @@ class RabbitQueue(RedisLedger):
         answer = self._post(hold, batch.sequence, prints)
         if answer[0] == b"already":
             return Ready(Receipt(int(answer[1]), 0, self.depth(route.source), int(answer[2]), repeated=True))
-        batch, taken = _without_vanished(batch, gone), front.take(count)
+        batch, taken = without_vanished(batch, gone), front.take(count)
         actions = batch.actions * count if len(batch.actions) == 1 else batch.actions
         if QUARANTINE in actions:
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
@@ -224,7 +193,7 @@ class RabbitQueue(RedisLedger):
         if places := self._rabbit.wait(self._what("put"), returned):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
         blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
-        batch, lot = Batch(sequence, 0, 0, (), REDRIVE), _Lot([], b"", counts_as=counts_as)
+        batch, lot = Batch(sequence, 0, 0, (), REDRIVE), Lot([], b"", counts_as=counts_as)
         self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, lot)
         return len(messages)
 
@@ -250,10 +219,10 @@ class RabbitQueue(RedisLedger):
 
     # the batch
 
-    def _lot(self, route: Route, batch: Batch, taken: list[Delivery], actions: bytes) -> _Lot:
+    def _lot(self, route: Route, batch: Batch, taken: list[Delivery], actions: bytes) -> Lot:
         """Say where each message of a batch goes, and which originals are kept."""
         edited = iter(batch.edited)
-        lot = _Lot(taken, actions)
+        lot = Lot(taken, actions)
         for delivery, code in zip(taken, actions, strict=True):
             action = bytes([code])
             body = next(edited) if action == EDIT else delivery.body
@@ -273,7 +242,7 @@ class RabbitQueue(RedisLedger):
             return to_origin(self.config.live, delivery.properties, body, duplicate)
         return to_queue(self._lists[place], delivery.properties, body, duplicate)
 
-    def _suspicion(self, lot: _Lot, delivery: Delivery) -> str:
+    def _suspicion(self, lot: Lot, delivery: Delivery) -> str:
         """Name the batch in which a message may have been moved before, if there is one."""
         digest = fingerprint(delivery.body) if self._suspects else b""
         if not self._suspects.get(digest):
@@ -287,7 +256,7 @@ class RabbitQueue(RedisLedger):
             self._publisher = Publisher(self._rabbit)
         return self._publisher.publish(goals)
 
-    def _confirm(self, hold: Hold, route: Route, batch: Batch, lot: _Lot, published: Future[Any]) -> Receipt:
+    def _confirm(self, hold: Hold, route: Route, batch: Batch, lot: Lot, published: Future[Any]) -> Receipt:
         """Wait for the confirms, write the ledger, then acknowledge."""
         returned: list[int] = self._rabbit.wait(self._what("publish"), published)
         self._in_flight -= 1
@@ -328,7 +297,7 @@ class RabbitQueue(RedisLedger):
         done = LedgerBatch.unpack(sequence, blob)
         return Receipt(done.scanned, 0, self.depth(source), len(done), repeated=True)
 
-    def _write(self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: _Lot) -> None:
+    def _write(self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: Lot) -> None:
         keys, run = self._keys, self._keys.run(run_id)
         undone = keys.run(undoes) if undoes else run
         names = [run, keys.batches(run_id), keys.posts(run_id), keys.originals(run_id), keys.signatures(run_id), undone]
@@ -351,7 +320,7 @@ class RabbitQueue(RedisLedger):
         for number in numbers:
             prints = posts[str(number)]
             if number <= record.sequence:
-                _acknowledge_again(front, prints)
+                acknowledge_again(front, prints)
                 continue
             posts[f"suspect {number} {now_ms()}"] = prints
             self._wire.call(self._what("catch up"), "HSET", key, f"suspect {number} {now_ms()}", prints)
@@ -359,7 +328,7 @@ class RabbitQueue(RedisLedger):
         self._suspected = record.run_id
         for name, prints in posts.items():
             if not name.isdigit():
-                self._suspects.update(_split(prints))
+                self._suspects.update(split_prints(prints))
 
     # places
 
@@ -415,43 +384,3 @@ class RabbitQueue(RedisLedger):
         spool = self._spools.pop(place, None)
         if spool is not None:
             spool.close()
-
-
-def _acknowledge_again(front: Pass, prints: bytes) -> None:
-    """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again, in order.
-
-    Where two of its messages are alike that cannot be told from newer ones; then they are moved again rather than
-    lost.
-    """
-    digests = _split(prints)
-    front.hold(len(digests))
-    head = list(front.held)[: len(digests)]
-    again = [fingerprint(delivery.body) for delivery in head if delivery.redelivered]
-    if digests and again == digests and len(set(digests)) == len(digests):
-        front.acknowledge(front.take(len(digests)))
-
-
-def _vanished(front: Pass, batch: Batch) -> int | None:
-    """Count the oldest messages of the chunk that are gone; None when the chunk is not at the front."""
-    front.hold(batch.count)
-    if not batch.messages:
-        return 0
-    held = [delivery.body for delivery, _ in zip(front.held, range(batch.count), strict=False)]
-    for gone in range(batch.count):
-        if held[: batch.count - gone] == list(batch.messages[gone:]):
-            return gone
-    return None
-
-
-def _without_vanished(batch: Batch, gone: int) -> Batch:
-    """Leave out what was decided about messages that are gone; the count stays, since the pass is past them."""
-    if not gone:
-        return batch
-    actions = batch.actions * batch.count if len(batch.actions) == 1 else batch.actions
-    selected, edits = gone - actions[:gone].count(KEEP), actions[:gone].count(EDIT)
-    entries, edited = batch.entries[selected * ENTRY_BYTES :], batch.edited[edits:]
-    return replace(batch, messages=batch.messages[gone:], actions=actions[gone:], entries=entries, edited=edited)
-
-
-def _split(prints: bytes) -> list[bytes]:
-    return [prints[start : start + _PRINT] for start in range(0, len(prints), _PRINT)]

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dlq.brokers.base import MOVED, Hold, Place, Receipt
+from dlq.brokers.base import MOVED, Capabilities, Hold, Place, Receipt
 from dlq.brokers.redis_keys import LedgerKeys
 from dlq.errors import LedgerError, LockedError, LockLostError, WrongKeyTypeError
 from dlq.ledger import LedgerBatch, RunRecord
@@ -24,6 +24,8 @@ _GUARD_BYTES = 256  # a longer message is compared by its length, its head and i
 
 class RedisLedger:
     """The lock and the ledger of one queue, in the hash slot of its DLQ."""
+
+    capabilities = Capabilities()
 
     def __init__(self, config: QueueConfig, wire: RedisWire, *, lock_seconds: float, ledger_days: float) -> None:
         """Prepare; the first call connects."""

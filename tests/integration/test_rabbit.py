@@ -18,14 +18,17 @@ from dlq.brokers.base import Place
 from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.brokers.rabbit_queue import MAYBE_DUPLICATED, RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
+from dlq.drive import drive
 from dlq.edits import Edit
 from dlq.embedded import EmbeddedRedis
 from dlq.embedded_rabbit import EmbeddedRabbit
 from dlq.errors import AuthError, BrokerUnreachableError, DeliveryLimitError, QueueMissingError, UnroutableError
+from dlq.pace import Pace
 from dlq.queues import QueueConfig
 from dlq.rollback import roll_back
 from dlq.run import Kind, Request, start
 from dlq.selectors import Selector
+from dlq.timeline import timeline
 from tests.integration.conformance import CONFIG, KEYS, RabbitDesk, is_of, letter
 
 EMAIL = Selector(types=("email",))
@@ -287,3 +290,25 @@ def test_a_wrong_password_is_told_without_it(desk: RabbitDesk) -> None:
     with pytest.raises(AuthError) as told:
         queue.depth(Place.DLQ)
     assert "hunter2" not in str(told.value)
+
+
+def test_an_adaptive_drain_keeps_to_the_fixed_pace_and_says_so(desk: RabbitDesk) -> None:
+    """The outcome of a wave cannot be looked at cheaply: the timeline tells which pace it is instead, and why."""
+    desk.put(*(letter(number) for number in range(250)))
+    notebook, naps = desk.notebook(), list[float]()
+    pace = Pace.adaptive()
+    request = Request(Kind.DRAIN, "ada", pace=pace.as_parameters())
+    clock = [1_000_000.0]
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        clock[0] += seconds
+
+    record = drive(
+        lambda: start(desk.queue, CONFIG, request, "r1"), pace, nap, lambda _r, _w: None, notebook, lambda: clock[0]
+    )
+    assert (record.state, record.selected, record.wave) == ("done", 250, 3)
+    assert sum(naps) == 60
+    (event,) = timeline(notebook, "r1")
+    assert "cannot be looked at" in event.text
+    notebook.close()

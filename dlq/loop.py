@@ -20,8 +20,9 @@ from dlq.loop_memory import recall, remember
 from dlq.pace import Mode, Pace
 from dlq.run import Kind
 from dlq.stop import asked
+from dlq.tallies import Tallies
 from dlq.timeline import tell
-from dlq.watch import Tallies, Watch
+from dlq.watch import Watch
 from dlq.windows import Action, Decision, Seen, State
 
 if TYPE_CHECKING:

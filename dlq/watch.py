@@ -8,8 +8,7 @@ any process can take the next look; the identities that bounced are on a page of
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from dlq.multiset import DigestSet
 from dlq.reading import Reading
 from dlq.run import find_run
 from dlq.signatures import OTHERS, OTHERS_CODE, Signature
+from dlq.tallies import GONE, SENT, Tallies
 from dlq.verify import fingerprints
 
 if TYPE_CHECKING:
@@ -34,76 +34,8 @@ if TYPE_CHECKING:
 
 _ROW = np.dtype(ENTRY_COLUMNS)
 _REDRIVEN = (ord("m"), ord("e"))
-_RECENT = 8  # waves whose counts are kept apart; older ones are added up once nothing of them is in the live queue
 _LOOKED_UP_AT_ONCE = 50_000
 _NOTED_AT_ONCE = 1_000
-_SENT, _GONE, _BOUNCED = range(3)
-Counts = dict[str, list[int]]
-"""By signature key: [sent, gone, bounced]."""
-
-
-@dataclass(slots=True)
-class Tallies:
-    """What was seen so far. `sequence`, `settled` are ledger batches: counted, and with nothing in the live queue."""
-
-    sequence: int = 0
-    settled: int = 0
-    arrived: int = 0
-    """Messages that came into the DLQ between the run's start and its batch `sequence`."""
-    looked: int = 0
-    """Arrivals that were looked at, counted from the run's start."""
-    exact: bool = True
-    """False: somebody else took messages out of the DLQ, so bounces are looked for in all of it."""
-    waves: dict[str, Counts] = field(default_factory=dict)
-    older: Counts = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Render for JSON."""
-        return asdict(self)
-
-    def total(self, which: int) -> dict[str, int]:
-        """Add up one of sent, gone and bounced by signature."""
-        total: Counter[str] = Counter()
-        for counts in (self.older, *self.waves.values()):
-            for key, row in counts.items():
-                total[key] += row[which]
-        return dict(total)
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """Give what was sent, by signature."""
-        return self.total(_SENT)
-
-    @property
-    def gone(self) -> dict[str, int]:
-        """Give what consumers took, by signature."""
-        return self.total(_GONE)
-
-    @property
-    def bounced(self) -> dict[str, int]:
-        """Give what came back, by signature."""
-        return self.total(_BOUNCED)
-
-    @property
-    def recent(self) -> tuple[tuple[int, dict[str, tuple[int, int]]], ...]:
-        """Give (wave, by signature (gone, bounced)) of the last waves, oldest first."""
-        newest = sorted(self.waves, key=int)[-_RECENT:]
-        return tuple(
-            (int(wave), {key: (row[_GONE], row[_BOUNCED]) for key, row in self.waves[wave].items()}) for wave in newest
-        )
-
-    def fold(self, open_waves: set[int]) -> None:
-        """Add older waves up that nothing is on its way of."""
-        for wave in sorted(self.waves, key=int)[:-_RECENT]:
-            if int(wave) not in open_waves:
-                for key, row in self.waves.pop(wave).items():
-                    into = self.older.setdefault(key, [0, 0, 0])
-                    self.older[key] = [a + b for a, b in zip(into, row, strict=True)]
-
-    def bounce(self, wave: int, key: str) -> None:
-        """Count a bounce."""
-        counts = self.waves.get(str(wave), self.older)
-        counts.setdefault(key, [0, 0, 0])[_BOUNCED] += 1
 
 
 class Watch:
@@ -142,7 +74,7 @@ class Watch:
             self.tallies.arrived += batch.arrived
             for code, count in Counter(_redriven(batch)["code"].tolist()).items():
                 row = self.tallies.waves.setdefault(str(batch.wave), {}).setdefault(self._key(code), [0, 0, 0])
-                row[_SENT] += count
+                row[SENT] += count
         return fresh
 
     def _look_for_gone(self) -> set[int]:
@@ -169,7 +101,7 @@ class Watch:
                 self.tallies.settled = batch.sequence
         for wave in touched:
             for key, row in self.tallies.waves.get(str(wave), {}).items():
-                row[_GONE] = row[_SENT] - waiting[wave, key]
+                row[GONE] = row[SENT] - waiting[wave, key]
         return there
 
     def _look_for_bounced(self, record: RunRecord, fresh: list[tuple[int, int]]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from dlq.ahead import Ahead
 from dlq.brokers.base import Place
 from dlq.selectors import Selector
-from dlq.watch import Tallies, Watch
+from dlq.tallies import Tallies
+from dlq.watch import Watch
 from dlq.windows import Action, Decision
 from tests.integration.conformance import ADAPTERS, CONFIG, Desk, letter, open_desk
 
@@ -59,7 +60,7 @@ def test_looks_add_up_to_the_verification(desk: Desk, seed: int) -> None:
     watch.look()
     outcome = desk.outcome()
     seen = watch.tallies
-    assert seen.exact
+    assert seen.exact or not outcome.exact  # a RabbitMQ does not tell where its arrivals lie: all of it is searched
     assert sum(seen.sent.values()) == run.record.redriven == 225
     assert sum(seen.bounced.values()) == outcome.bounced
     assert sum(seen.sent.values()) - sum(seen.gone.values()) == outcome.pending

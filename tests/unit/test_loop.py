@@ -18,8 +18,9 @@ from dlq.pace import Limits, Pace
 from dlq.run import Kind, Request, Run, start
 from dlq.selectors import Selector
 from dlq.sift import Wave
+from dlq.tallies import Tallies
 from dlq.timeline import timeline
-from dlq.watch import Tallies, Watch
+from dlq.watch import Watch
 from tests.integration.conformance import CONFIG, MemoryDesk, letter
 
 LIMITS = Limits(grace=4, lag=16, stall=60)

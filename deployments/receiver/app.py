@@ -19,6 +19,7 @@ from deployments.receiver.tools import Receiver
 from dlq.settings import Settings
 
 _ABOUT = "Alerts come in from Alertmanager, runs of Prefect deployments go out: one incident a queue."
+_WRONG = "The request is not what this address takes; the reason is in the body."
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -41,5 +42,5 @@ def create_app(settings: Settings) -> FastAPI:
     answers.install(app)
     app.add_middleware(BodyLimit)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, responses={422: {"model": answers.Problem, "description": _WRONG}})
     return app

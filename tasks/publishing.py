@@ -82,11 +82,11 @@ def publish_undone(queue: str, undone: Undone) -> None:
     create_table_artifact(
         table=[
             {
-                "rollback": undone.run_id,
+                "put back": undone.withdrawn,
+                "out of reach": undone.out_of_reach,
+                "redriven again": undone.again,
                 "undoes": undone.undoes,
-                "put_back": undone.withdrawn,
-                "out_of_reach": undone.out_of_reach,
-                "redriven_again": undone.again,
+                "rollback": undone.run_id,
             }
         ],
         key=artifact_key("rollback", queue),

@@ -91,10 +91,15 @@ class PrefectUi:
         """Press the button."""
         self.page.get_by_role("button", name="Submit").click()
 
-    def launch(self) -> None:
-        """Press the button, follow the new run and wait until it has ended well."""
+    def follow(self) -> None:
+        """Press the button and go to the new run's page: the deployment's own shows the states of earlier runs."""
         self.submit()
         self.page.get_by_role("button", name="View run").click()
+        self.page.wait_for_url(re.compile("/runs/flow-run/"))
+
+    def launch(self) -> None:
+        """Press the button, follow the new run and wait until it has ended well."""
+        self.follow()
         expect(self.page.get_by_text("Completed", exact=True).first).to_be_visible()
         self._run = self.page.url.split("?")[0]
         self.page.reload()

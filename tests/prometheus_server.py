@@ -65,7 +65,7 @@ def prometheus_server(
             )
         try:
             scheme = "https" if "tls_server_config" in web_config else "http"
-            url = f"{scheme}://localhost:{port}" if scheme == "https" else f"http://127.0.0.1:{port}"
+            url = f"{scheme}://127.0.0.1:{port}"
             _wait_until_ready(process, url, client or httpx.Client(), folder / "log")
             yield url
         finally:

@@ -130,13 +130,13 @@ def test_an_exporter_that_is_gone_makes_everything_unknown(tmp_path: Path) -> No
 
 def test_tls_with_an_own_authority_and_a_login(tmp_path: Path) -> None:
     """With the right file, user and password it answers; with a wrong password or no authority it says so."""
-    files = make_certificates(tmp_path / "certificates")
-    tls = f"tls_server_config: {{cert_file: {files.certificate}, key_file: {files.key}}}\n"
-    trusting = httpx.Client(verify=ssl.create_default_context(cafile=str(files.authority)), auth=("reader", "secret"))
+    files = make_certificates(tmp_path)
+    tls = f"tls_server_config: {{cert_file: {files['cert']}, key_file: {files['key']}}}\n"
+    trusting = httpx.Client(verify=ssl.create_default_context(cafile=str(files["ca"])), auth=("reader", "secret"))
     with prometheus_server(tmp_path / "prometheus", Shown(counters(1)), web_config=tls + BASIC, client=trusting) as url:
         known = {"prometheus_url": url, "prometheus_user": "reader", "prometheus_retries": 0}
-        right = Settings.model_validate({**known, "prometheus_password": "secret", "prometheus_ca": files.authority})
-        wrong = Settings.model_validate({**known, "prometheus_password": "guess", "prometheus_ca": files.authority})
+        right = Settings.model_validate({**known, "prometheus_password": "secret", "prometheus_ca": files["ca"]})
+        wrong = Settings.model_validate({**known, "prometheus_password": "guess", "prometheus_ca": files["ca"]})
         untrusted = Settings.model_validate({**known, "prometheus_password": "secret"})
         assert wait_for(lambda: Metrics.of(right).depth("webhooks")).value == 1_010
         assert "refused the login (401)" in Metrics.of(wrong).depth("webhooks").note

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
+from dlq.run import Kind
+
 if TYPE_CHECKING:
     from datetime import tzinfo
 
@@ -25,22 +27,23 @@ def verdict(found: Preflight, override: str = "") -> str:
 
 def summary(plan: Plan) -> str:
     """Say in one line what a plan is."""
+    what = f"{plan.kind.capitalize()} {plan.selected:,} of {plan.depth:,} messages of {plan.queue}"
+    if plan.kind != Kind.DRAIN:
+        return what
     bounces = "" if plan.bounces is None else f", about {plan.bounces:,.0f} expected to bounce"
-    return (
-        f"{plan.kind} {plan.selected:,} of {plan.depth:,} messages of {plan.queue}: {plan.pacing},"
-        f" duration {plan.duration}{bounces}"
-    )
+    return f"{what}: {plan.pacing}, duration {plan.duration}{bounces}"
 
 
 def markdown(plan: Plan) -> str:
     """Tell a plan in markdown."""
+    return f"# Plan for {plan.queue}\n\n**{summary(plan)}**\n\n{details(plan)}"
+
+
+def details(plan: Plan) -> str:
+    """Tell what a plan is made of, in markdown."""
     waves = "unknown" if plan.waves is None else f"{plan.waves:,}"
     rate = "unknown" if plan.rate is None else f"{plan.rate:,.1f} messages a second"
     lines = [
-        f"# Plan for {plan.queue}",
-        "",
-        f"**{summary(plan)}**",
-        "",
         f"- waves: {waves}, {plan.pacing}",
         f"- consumers: {rate} ({_plain(plan.rate_from)})",
         f"- plan hash: `{plan.hash}`",
@@ -62,13 +65,14 @@ def markdown(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def question(asked: Asked, zone: tzinfo) -> str:
-    """Put the question to a person, in markdown, for the form."""
+def question(asked: Asked, zone: tzinfo, *, short: bool = False) -> str:
+    """Put the question to a person, in markdown; `short` leaves the details out."""
     until = asked.until.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
-    return (
-        f"**{summary(asked.plan)}**\n\nA person has to agree because {', '.join(asked.reasons)}. Without an answer"
-        f" until {until} it is rejected.\n\n{markdown(asked.plan)}"
+    text = (
+        f"{summary(asked.plan)}. A person has to agree because {', '.join(asked.reasons)}. Without an answer until"
+        f" {until} it is rejected."
     )
+    return text if short else f"{text}\n\n{details(asked.plan)}"
 
 
 def _plain(text: str) -> str:

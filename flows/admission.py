@@ -49,7 +49,7 @@ class ApprovalForm(RunInput):
     answer: Literal["approve", "reject"] = Field(title="Answer", description="Whether the plan may be carried out.")
     who: str = Field(title="Who", description="Your name: it stays in the ledger.", min_length=1, max_length=200)
     why: str = Field(default="", title="Why", description="It stays in the ledger, too.", max_length=1_000)
-    limit: int | None = Field(default=None, title="Limit", description="Move at most so many instead.", ge=1)
+    limit: int = Field(default=0, title="Limit", description="Move at most so many instead. 0: as planned.", ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ def _answered(job: Job, plan: Plan, why: tuple[str, ...]) -> Admission:
             key=f"{question.asked.plan.hash}-{question.attempt}",
             timeout=int((question.asked.until - question.asked.at + _MARGIN).total_seconds()),
         )
-        take_answer(job, question, form.model_dump(include={"answer", "who", "why", "limit"}))
+        said = form.model_dump(include={"answer", "who", "why", "limit"})
+        take_answer(job, question, said | {"limit": form.limit or None})
         question = ask_person(job, plan, why, str(run.id))
     decision = question.decision
     if not decision.approved:

@@ -20,9 +20,7 @@ WATCH = "approval/approval"
 
 def form_text(asked: Asked, *, short: bool = False) -> str:
     """Give the text of a question: for the form with the whole plan, for a notice in two sentences."""
-    zone = load_settings().zone
-    whole = plan_words.question(asked, zone)
-    return whole if not short else whole.partition("\n\n# ")[0].replace("**", "")
+    return plan_words.question(asked, load_settings().zone, short=short)
 
 
 @step("remind-later")

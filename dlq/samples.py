@@ -169,9 +169,12 @@ def _moved(queue: DeadLetterQueue, run_ids: Iterable[str]) -> dict[str, int]:
 
 def _taken(records: Iterable[RunRecord]) -> dict[str, int]:
     """Say what each run took out of the DLQ, with what vanished from under it; below zero: what it put there."""
-    return {
-        record.run_id: -record.redriven - int(record.facts.get("restored", "0"))
-        if record.kind in {Kind.ROLLBACK, Kind.RESTORE}
-        else record.selected + record.vanished
-        for record in records
-    }
+    return {record.run_id: _of(record) for record in records}
+
+
+def _of(record: RunRecord) -> int:
+    if record.kind == Kind.ROLLBACK:
+        return -record.redriven
+    if record.kind == Kind.RESTORE:
+        return -int(record.facts.get("restored", "0"))
+    return record.selected + record.vanished

@@ -61,7 +61,8 @@ class Standing:
 
     def others_firing(self, keys: Iterable[str]) -> int:
         """Count the alerts of the newest incident that have not resolved, besides these."""
-        return sum(said.startswith(_FIRING) for key, said in self.alerts.items() if key not in set(keys))
+        these = set(keys)
+        return sum(said.startswith(_FIRING) for key, said in self.alerts.items() if key not in these)
 
 
 def standing(notebook: Notebook) -> Standing:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dlq.assess import assess
-from dlq.brokers.base import Place
+from dlq.brokers.base import Place, Route
 from dlq.notebook import Notebook
 from dlq.policy import Severity
 from dlq.run import Kind
 from dlq.samples import Sample, growth_per_minute, history, look, take
 from dlq.status import look as status
-from tests.integration.conformance import ADAPTERS, CONFIG, Desk, MemoryDesk, letter, open_desk
+from tests.integration.conformance import ADAPTERS, CONFIG, Desk, MemoryDesk, batch_of, letter, open_desk
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -85,6 +85,18 @@ def test_what_a_rollback_puts_back_has_not_arrived(desk: Desk, notebook: Noteboo
     for number in range(3):
         desk.undo(f"r{number}")
     assert desk.queue.depth(Place.DLQ) == 11
+    assert arrived(desk, notebook) == 2
+
+
+def test_what_comes_out_of_an_archive_has_not_arrived(desk: Desk, notebook: Notebook) -> None:
+    """A restore puts messages back that left the DLQ long ago."""
+    arrived(desk, notebook)
+    hold = desk.queue.acquire("r1-restore", "ada")
+    desk.queue.begin(hold, Route(Place.DLQ, Place.DLQ), 0, {"kind": Kind.RESTORE.value, "started_at": "1"}, 0)
+    back = [letter(number) for number in range(3)]
+    desk.queue.put(hold, 1, back, batch_of(1, back, b"m").entries)
+    put(desk, 10, 2)
+    assert desk.queue.depth(Place.DLQ) == 5
     assert arrived(desk, notebook) == 2
 
 

@@ -141,6 +141,7 @@ def test_a_run_that_was_going_on_at_the_report_before_counts_from_there(world: W
     time.sleep(0.005)
     world.notebook.erase("days")
     keep(world.notebook, replace(day, date=day.date - timedelta(days=1)))
+    time.sleep(0.002)  # batches are told apart from the report by the millisecond
     run.wave(2, 7)
     night = world.report()
     assert (night.depth, night.arrived, night.taken.redriven) == (3, 0, 7)

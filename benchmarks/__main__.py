@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.baseline import connect
 from benchmarks.cluster import in_cluster
+from benchmarks.latency import from_post
 from benchmarks.measures import MEASURES, Bench, holds
 from benchmarks.rabbit import on_rabbit
 from benchmarks.receiver import receiving
@@ -16,7 +17,7 @@ from benchmarks.rows import Row, put_into_page, save, table
 from benchmarks.watch import Watch
 from dlq.embedded import EmbeddedRedis
 
-_ALL = {**MEASURES, "cluster": in_cluster, "rabbit": on_rabbit, "receiver": receiving}
+_ALL = {**MEASURES, "cluster": in_cluster, "rabbit": on_rabbit, "receiver": receiving, "latency": from_post}
 _SMALL, _LARGE = 100_000, 1_000_000
 _ROOT = Path(__file__).resolve().parent.parent
 _PAGE = _ROOT / "docs" / "benchmarks.md"

@@ -8,17 +8,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import redis
 
+from benchmarks.measures import Bench
 from benchmarks.rows import Row, row
+from dlq.demo.alarm import post
 from dlq.embedded import free_port
 from dlq.settings import Settings
 from dlq.up.children import start_child, stop_together
@@ -28,7 +30,26 @@ from dlq.up.prefect_api import PrefectApi
 from dlq.up.services import Plan
 from dlq.up.voice import Voice
 
+INCIDENT: Final = "incident/incident"
 TRIVIAL: Final = "trivial/trivial"
+_TOML: Final = """
+[alerts."*".parameters]
+pace = "none"
+max_batches = 0
+
+[policy]
+unattended_levels = [1, 2, 3]
+
+[policy.preflight]
+consumers = "off"
+health = "off"
+live_queue = "off"
+success_rate = "off"
+fix = "off"
+memory = "off"
+"""
+"""Nobody consumes here and nobody is asked: only the begin of a run is looked at."""
+_FREE: Final = {"DLQ_RECEIVER_INCIDENTS_PER_HOUR": "1000", "DLQ_RECEIVER_SETTLE": "0"}
 _PATIENCE: Final = 180.0
 _QUEUE: Final = "webhooks"
 _DLQ: Final = "tokpulse:dlq:webhooks"
@@ -49,16 +70,14 @@ class Parts:
         return self.created + self.taken + self.running + self.first_task
 
 
-def measure(runs: int) -> list[Row]:
-    """Measure incidents and, in turns, a flow that does nothing, served by the same means."""
+def from_post(bench: Bench) -> list[Row]:
+    """Measure incidents that alerts start and, in turns, a flow that does nothing, served by the same means."""
     ours: list[Parts] = []
     trivial: list[Parts] = []
-    with everything() as (plan, api), _served_trivial(plan, api):
-        asks = {"incident/incident": ours, TRIVIAL: trivial}
-        ids = {name: api.deployment(name, _PATIENCE, lambda: None) for name in asks}
-        for number in range(runs + 1):  # the first round is not counted: it compiles modules
-            for name, found in asks.items():
-                parts = _once(plan, api, ids[name], name)
+    with everything(_TOML, _FREE) as (plan, api), _served_trivial(plan):
+        for number in range(1 + (20 if bench.times > 1 else 2)):  # the first round compiles modules: not counted
+            for name, found in ((INCIDENT, ours), (TRIVIAL, trivial)):
+                parts = _once(plan, api, name)
                 if number:
                     found.append(parts)
     return _rows(ours, trivial)
@@ -83,13 +102,16 @@ def _high(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20, method="inclusive")[-1]
 
 
-def _once(plan: Plan, api: PrefectApi, deployment: str, name: str) -> Parts:
-    parameters: dict[str, Any] = {}
-    if name != TRIVIAL:
-        parameters = {"queue": _QUEUE, "pace": "none", "max_batches": 0, "reason": "benchmark"}
+def _once(plan: Plan, api: PrefectApi, name: str) -> Parts:
+    if name == TRIVIAL:
+        deployment = api.deployment(name, _PATIENCE, lambda: None)
+        asked = datetime.now(UTC)
+        flow_run = api.create_flow_run(deployment, "benchmark", {})
+    else:
         _fill(plan)
-    asked = datetime.now(UTC)
-    flow_run = api.create_flow_run(deployment, f"benchmark {name}", parameters)
+        asked = datetime.now(UTC)
+        (started,) = post(plan, {_QUEUE: 100})
+        flow_run = str(started["link"]).rpartition("/")[2]
     deadline = time.monotonic() + _PATIENCE
     while not api.state(flow_run).ended:
         if time.monotonic() > deadline:
@@ -133,13 +155,15 @@ def _fill(plan: Plan) -> None:
 
 
 @contextmanager
-def everything() -> Iterator[tuple[Plan, PrefectApi]]:
-    """Run what `dlq up` runs, in a home and on ports of its own."""
+def everything(toml: str = "", extra: Mapping[str, str] | None = None) -> Iterator[tuple[Plan, PrefectApi]]:
+    """Run what `dlq up` runs, in a home and on ports of its own, with a dlq.toml and further settings."""
     folder = Path(tempfile.mkdtemp(prefix="dlq-latency-"))
     ports = {name: free_port() for name in ("ui_port", "receiver_port", "redis_port")}
     try:
         with hold(folder) as home:
-            plan = Plan.of(Settings.model_validate({"home": folder, **ports}), home)
+            config = folder / "dlq.toml"
+            config.write_text(toml, encoding="utf-8")
+            plan = Plan.of(Settings.model_validate({"home": folder, "config": config, **ports}), home, extra)
             with running(plan, Voice(quiet=True).say) as supervisor:
                 deadline = time.monotonic() + _PATIENCE
                 while not supervisor.ready:
@@ -153,7 +177,7 @@ def everything() -> Iterator[tuple[Plan, PrefectApi]]:
 
 
 @contextmanager
-def _served_trivial(plan: Plan, api: PrefectApi) -> Iterator[None]:
+def _served_trivial(plan: Plan) -> Iterator[None]:
     """Serve the trivial flow from a process of its own, polled each second."""
     started = time.time()
     settings = {**plan.environment(), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
@@ -162,7 +186,7 @@ def _served_trivial(plan: Plan, api: PrefectApi) -> Iterator[None]:
     )
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not api.served_since(TRIVIAL, started):
+        while not plan.api.served_since(TRIVIAL, started):
             if child.ended or time.monotonic() > deadline:
                 raise TimeoutError(f"the trivial flow is not served: {child.log_tail()}")
             time.sleep(0.2)

@@ -1,6 +1,7 @@
 """A flow that does nothing, to compare with: `python -m benchmarks.trivial` serves it."""
 
 from prefect import flow, serve, task
+from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     """Serve it until stopped."""
     from benchmarks.trivial import trivial as imported  # noqa: PLC0415 - by its module's name, not __main__
 
-    serve(imported.to_deployment("trivial", entrypoint_type=EntrypointType.MODULE_PATH))
+    serve(RunnerDeployment.from_flow(imported, "trivial", entrypoint_type=EntrypointType.MODULE_PATH))
 
 
 if __name__ == "__main__":

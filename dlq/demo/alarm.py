@@ -38,8 +38,8 @@ def payload(depths: Mapping[str, int]) -> dict[str, Any]:
     return {"version": "4", "groupKey": "demo", "status": "firing", "receiver": "dlq-drain", "alerts": alerts}
 
 
-def post(plan: Plan, depths: Mapping[str, int]) -> None:
-    """Post the alerts to the receiver; AlarmError when it does not take them."""
+def post(plan: Plan, depths: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Post the alerts to the receiver; give what became of each. AlarmError when it does not take them."""
     place = urlsplit(plan.receiver)
     token = plan.settings.receiver_token
     headers = {"Content-Type": "application/json"}
@@ -49,10 +49,12 @@ def post(plan: Plan, depths: Mapping[str, int]) -> None:
     try:
         connection.request("POST", place.path, json.dumps(payload(depths)), headers)
         answer = connection.getresponse()
-        text = answer.read(300).decode(errors="replace")
+        text = answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as exc:
         raise AlarmError(f"The receiver of alerts did not answer: {exc}.") from exc
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        raise AlarmError(f"The receiver of alerts refused: {text}", status=answer.status)
+        raise AlarmError(f"The receiver of alerts refused: {text[:300]}", status=answer.status)
+    results: list[dict[str, Any]] = json.loads(text)["results"]
+    return results

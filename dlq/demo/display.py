@@ -121,7 +121,7 @@ class Display:
 
 
 def _live_table(views: Sequence[QueueView]) -> Table:
-    table = Table("queue", "incident", title="Draining")
+    table = Table("queue", "incident", box=SIMPLE, title="Draining")
     for name in ("DLQ", "live", "delivered", "bounced"):
         table.add_column(name, justify="right")
     for view in views:

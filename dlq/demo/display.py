@@ -135,12 +135,13 @@ def score_table(scores: Sequence[Score]) -> Table:
     table = Table("queue", box=SIMPLE, padding=0, title="What happened to every message, against the known truth")
     titles = {
         "messages": "all",
+        "held": "stopped",
         "kept": "corrupted",
         "unfinished": "undone",
         "duplicated": "twice",
         "unexpected": "strange",
     }
-    names = ("messages", "delivered", "bounced", "kept", "unfinished", "lost", "duplicated", "unexpected")
+    names = ("messages", "delivered", "bounced", "held", "kept", "unfinished", "lost", "duplicated", "unexpected")
     for name in names:
         table.add_column(titles.get(name, name), justify="right")
     table.add_column("truth")

@@ -10,6 +10,7 @@ import redis
 
 from dlq.demo.display import Display, LogTally, QueueView, Teller, score_table
 from dlq.demo.scoreboard import Places, Scoreboard, score
+from dlq.demo.stops import Stops
 from dlq.demo.workers import LogLine
 from dlq.opening import open_queue
 from dlq.reading import Reading
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 RUN_SECONDS: Final = 300.0
 _ALERT: Final = "alert"  # the receiver's tag of the runs that alerts have started
 _NOT_YET: Final = FlowRunState("", "PENDING", "waits for the alert", "No alert has started it.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What a ledger says of a run: messages left unexplained, lines to print, and what was stopped."""
+
+    unexplained: int
+    lines: list[str]
+    stops: Stops
 
 
 @dataclass(slots=True)
@@ -56,16 +66,20 @@ class Incident:
 
     def judge(self) -> bool:
         """Print the score of all queues, and of each run what the ledger says and where to look."""
+        scores, unexplained, told, right = [], 0, [], True
         with self._client() as client:
-            scores = [
-                score(queue, letters, self._places(client, queue), LogLine.read_all(self.logs[queue]))
-                for queue, letters in self.world.letters.items()
-            ]
-        accounts = [self._ledger(queue, state) for queue, state in self._states.items()]
-        board = Scoreboard(tuple(scores), sum(unexplained for unexplained, _ in accounts))
-        ok = board.ok and all(state.type == "COMPLETED" for state in self._states.values())
+            for queue, letters in self.world.letters.items():
+                account = self._ledger(queue, self._states[queue])
+                log = LogLine.read_all(self.logs[queue])
+                scores.append(score(queue, letters, self._places(client, queue), log, account.stops.holds))
+                against = account.stops.against(letters, self.plan.settings.queue(queue))
+                unexplained += account.unexplained
+                told.append([*account.lines, *(f"  {stop}" for stop in against)])
+                right = right and all(stop.right for stop in against)
+        board = Scoreboard(tuple(scores), unexplained)
+        ok = right and board.ok and all(state.type == "COMPLETED" for state in self._states.values())
         self.teller.show(score_table(board.scores))
-        for _, lines in accounts:
+        for lines in told:
             self.teller.show(*lines)
         self.teller.conclude(ok=ok)
         return ok
@@ -97,18 +111,19 @@ class Incident:
         lists = [cast("list[bytes]", client.lrange(key, 0, -1)) for key in (config.dlq, config.live, config.quarantine)]
         return Places(*map(tuple, lists))
 
-    def _ledger(self, queue: str, state: FlowRunState) -> tuple[int, list[str]]:
-        """Give what the ledger leaves unexplained, and the lines about the run; a missing run explains nothing."""
+    def _ledger(self, queue: str, state: FlowRunState) -> _Account:
+        """Read what the ledger has of a run; a missing run explains nothing."""
         lines = [f"[bold]{queue}[/bold]  {state.name}  {self.plan.api.page(state.id) if state.id else ''}"]
         if state.type != "COMPLETED":
             lines.append(f"  {state.message[:500] or 'see deployments.log in the folder of the logs'}")
         with open_queue(self.plan.settings, queue) as (broker, config):
+            reading = Reading.of(config)
             # A ledger run ends with the last digits of its flow run's id.
             ending = state.id.replace("-", "")[-6:] or "?"
             record = next((run for run in broker.runs(10) if run.run_id.endswith(ending)), None)
             if record is None:
-                return len(self.world.letters[queue]), [*lines, "  no ledger run."]
+                return _Account(len(self.world.letters[queue]), [*lines, "  no ledger run."], Stops(None, reading))
             outcome = verify(broker, record.run_id, Reading.of(config))
         lines.append(f"  {outcome.conservation}")
         lines.append(f"  report: {record.facts.get('report', 'none was written')}")
-        return outcome.unexplained, lines
+        return _Account(outcome.unexplained, lines, Stops(record, reading))

@@ -13,7 +13,7 @@ from dlq.demo.world import Fate
 from dlq.ledger import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dlq.demo.world import Letter
 
@@ -31,8 +31,9 @@ class Places:
 class Score:
     """What became of the messages of one queue. Counts are messages.
 
-    `delivered`, `bounced` and `kept` have the fate that the truth says. `unfinished` exist once, elsewhere than they
-    should; `unexpected` are in a list or a log, and are not what was put in or what a worker pushed back.
+    `delivered`, `bounced` and `kept` have the fate that the truth says; `held` were left in the DLQ, since failures of
+    their kind came back and were stopped. `unfinished` exist once, elsewhere than they should; `unexpected` are in a
+    list or a log, and are not what was put in or what a worker pushed back.
     """
 
     queue: str
@@ -40,6 +41,7 @@ class Score:
     delivered: int
     bounced: int
     kept: int
+    held: int
     unfinished: int
     lost: int
     duplicated: int
@@ -48,7 +50,7 @@ class Score:
     @property
     def matches(self) -> bool:
         """Whether every message has the fate that the truth says, and nothing else was seen."""
-        right = self.delivered + self.bounced + self.kept
+        right = self.delivered + self.bounced + self.kept + self.held
         return right == self.messages and not (self.unfinished or self.lost or self.duplicated or self.unexpected)
 
 
@@ -73,6 +75,11 @@ class _Sightings:
     elsewhere: int = 0
     delivered: int = 0
     failed: int = 0
+
+    @property
+    def untouched(self) -> bool:
+        """Say whether it lies in the DLQ, once, and no worker has ever had it."""
+        return self.dlq == self.copies == 1 and not self.failed
 
     @property
     def copies(self) -> int:
@@ -139,8 +146,19 @@ def _id(raw: bytes) -> str | None:
     return ident if isinstance(ident, str) else None
 
 
-def score(queue: str, letters: Iterable[Letter], places: Places, log: Iterable[LogLine]) -> Score:
-    """Compare one queue with its truth; the workers must have stopped."""
+def nothing_held(_raw: bytes) -> bool:
+    """Say that no signature was stopped."""
+    return False
+
+
+def score(
+    queue: str,
+    letters: Iterable[Letter],
+    places: Places,
+    log: Iterable[LogLine],
+    is_held: Callable[[bytes], bool] = nothing_held,
+) -> Score:
+    """Compare one queue with its truth; the workers must have stopped. `is_held`: of a signature that was stopped."""
     letters = tuple(letters)
     account = _Account(letters)
     for line in log:
@@ -152,21 +170,24 @@ def score(queue: str, letters: Iterable[Letter], places: Places, log: Iterable[L
     for raw in places.quarantine:
         account.place(raw, in_dlq=False, put_aside=True)
     right: Counter[Fate] = Counter()
-    lost, duplicated, unfinished = account.corrupted.total(), 0, account.misplaced
+    lost, duplicated, unfinished, held = account.corrupted.total(), 0, account.misplaced, 0
     for ident, letter in account.healthy.items():
         sightings = account.seen[ident]
         lost += sightings.copies == 0
         duplicated += max(0, sightings.copies - 1)
         if sightings.copies == 1:
             fits = sightings.fits(letter.fate)
+            left = not fits and sightings.untouched and is_held(letter.raw)
             right[letter.fate] += fits
-            unfinished += not fits
+            held += left
+            unfinished += not (fits or left)
     return Score(
         queue,
         len(letters),
         right[Fate.DELIVERED],
         right[Fate.BOUNCED],
         account.kept,
+        held,
         unfinished,
         lost,
         duplicated,

@@ -21,23 +21,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX: Final = "tokpulse"
-GRACE_SECONDS: Final = 25
+GRACE_SECONDS: Final = 3  # of its workers a message is soon delivered, or back in the DLQ
 _TOML: Final = f"""prefix = "{PREFIX}"
 
-[queues.webhooks]
-[queues.jobs]
-[queues.experiments]
+[queues.webhooks.loop]
+grace_seconds = {GRACE_SECONDS}
+[queues.jobs.loop]
+grace_seconds = {GRACE_SECONDS}
+[queues.experiments.loop]
+grace_seconds = {GRACE_SECONDS}
 
 [alerts."*".parameters]
-pace = "none"
-max_batches = 0
-grace = {GRACE_SECONDS}
+pace = "adaptive"
 
 [policy]
 unattended_levels = [1, 2, 3]
 approve_above = 10000000
 """
-"""Nobody is asked and nothing is paced: a demo has two minutes."""
+"""Nobody is asked, and outcomes are waited for only shortly: a demo has two minutes."""
 
 
 class DemoRunningError(DlqError):

@@ -1,14 +1,16 @@
 """The demo's messages: as many, as varied and as damaged as they claim, with a truth that the reader confirms."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
 from dlq.demo.scoreboard import Places, Score, score
+from dlq.demo.stops import Stops
 from dlq.demo.workers import DELIVERED, FAILED, LogLine
 from dlq.demo.world import Fate, Letter, World, make_world
-from dlq.ledger import fingerprint
+from dlq.ledger import RunRecord, fingerprint
 from dlq.reading import Reading
 from dlq.settings import QueueConfig
 
@@ -132,3 +134,31 @@ def test_an_altered_message_is_unexpected() -> None:
     """A worker that took other bytes than were put in shows that a message was changed on its way."""
     altered = LogLine(DELIVERED, "a", fingerprint(b"other").hex(), "-")
     assert scored(log=(altered, LOG[1])).unexpected == 1
+
+
+def test_what_a_stop_left_in_the_dlq_is_right_only_while_nobody_had_it() -> None:
+    """A message of a stopped signature may lie in the DLQ untouched; not elsewhere, and not of another signature."""
+    untouched = Places((b"", AGAIN, LETTERS[0].raw), (), ())
+    found = score("q", LETTERS, untouched, LOG[1:], lambda raw: raw == LETTERS[0].raw)
+    assert (found.held, found.unfinished, found.matches) == (1, 0, True)
+    assert not score("q", LETTERS, untouched, LOG[1:], lambda raw: raw != LETTERS[0].raw).matches
+    waiting = Places((b"", AGAIN), (LETTERS[0].raw,), ())
+    assert not score("q", LETTERS, waiting, LOG[1:], lambda _raw: True).matches
+
+
+@pytest.mark.parametrize(("failing", "right"), [(10, True), (3, True), (0, False)])
+def test_a_stop_is_compared_with_the_truth(failing: int, right: bool) -> None:  # noqa: FBT001 - a column of the table
+    """To stop what fails in truth is right, to stop what has healed is not."""
+    config = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
+    fates = [Fate.BOUNCED] * failing + [Fate.DELIVERED] * (10 - failing)
+    letters = [
+        Letter(b'{"id":"%d","type":"t","error":"E: %d"}' % (n, n), str(n), fate, NOW) for n, fate in enumerate(fates)
+    ]
+    reading = Reading.of(config)
+    key = reading.book.key(reading.book.code(reading.reader.read(letters[0].raw)))
+    fact = json.dumps([{"key": key, "why": "it came back", "sent": 4, "bounced": 4, "became": {}}])
+    stops = Stops(RunRecord.from_fields("r1", {"stopped": fact}), reading)
+    (stop,) = stops.against(letters, config)
+    assert (stop.sent, stop.messages, stop.failing, stop.right) == (4, 10, failing, right)
+    assert stops.holds(letters[0].raw)
+    assert not Stops(None, reading).holds(letters[0].raw)

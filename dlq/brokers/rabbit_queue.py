@@ -30,11 +30,13 @@ from dlq.brokers.base import (
     Receipt,
     Route,
 )
+from dlq.brokers.rabbit_channels import Publisher
+from dlq.brokers.rabbit_ledger import RabbitLedger
 from dlq.brokers.rabbit_lot import Lot, acknowledge_again, split_prints, vanished, without_vanished
 from dlq.brokers.rabbit_messages import pack, to_origin, to_queue, unpack
 from dlq.brokers.rabbit_reading import Intake, Pass, Spool
-from dlq.brokers.rabbit_wire import Publisher, RabbitWire
-from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
+from dlq.brokers.rabbit_wire import RabbitWire
+from dlq.brokers.redis_ledger import now_ms
 from dlq.errors import LedgerError, QueueMissingError, UnroutableError
 from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
@@ -48,13 +50,10 @@ if TYPE_CHECKING:
     from dlq.queues import QueueConfig
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-_UNSETTLED: Final = 3  # confirmed batches whose acknowledgements may have been lost with the connection
 _COUNTS: Final = 50
 _BETWEEN: Final = 0.1  # seconds between two counts
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
-MAYBE_DUPLICATED: Final = "maybe_duplicated"
-"""The fact in the ledger that counts messages which may have been delivered twice."""
 
 
 @dataclass(slots=True)
@@ -71,7 +70,7 @@ class _Later(Pending[Any]):
         return self._known[0]
 
 
-class RabbitQueue(RedisLedger):
+class RabbitQueue(RabbitLedger):
     """One queue of RabbitMQ; the names of its places are names of queues."""
 
     capabilities = Capabilities(
@@ -277,17 +276,7 @@ class RabbitQueue(RedisLedger):
             f" {self._lists[route.source]}."
         )
 
-    # the ledger
-
-    def _post(self, hold: Hold, sequence: int, prints: bytes) -> list[Any]:
-        """Note a batch before it is published: the fingerprints of all its messages."""
-        keys = self._keys
-        names = [keys.fence, keys.lock, keys.run(hold.run_id), keys.batches(hold.run_id), keys.posts(hold.run_id)]
-        args = [hold.token, sequence, prints, self._lock_ms, self._ledger_ms, HEADER.size, ENTRY_BYTES]
-        answer: list[Any] = self._wire.script(self._what("note a batch"), same, "post", names, args).result()
-        if answer[0] in {b"fenced", b"closed"}:
-            self._receipt(hold, answer)
-        return answer
+    # going on
 
     def _repeated(self, run_id: str, sequence: int, source: Place) -> Receipt | None:
         """Give the receipt of a batch that the ledger has already."""
@@ -296,19 +285,6 @@ class RabbitQueue(RedisLedger):
             return None
         done = LedgerBatch.unpack(sequence, blob)
         return Receipt(done.scanned, 0, self.depth(source), len(done), repeated=True)
-
-    def _write(self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: Lot) -> None:
-        keys, run = self._keys, self._keys.run(run_id)
-        undone = keys.run(undoes) if undoes else run
-        names = [run, keys.batches(run_id), keys.posts(run_id), keys.originals(run_id), keys.signatures(run_id), undone]
-        args: list[Any] = [batch.sequence, blob, batch.count, batch.count - len(lot.taken), depth, ENTRY_BYTES]
-        args += [now_ms(), self._ledger_ms, lot.counts_as, len(batch.signatures)]
-        args += [part for pair in batch.signatures for part in pair]
-        args += lot.originals
-        self._wire.script(self._what("write the ledger"), same, "confirm", names, args).result()
-        if lot.duplicates:
-            self._wire.call(self._what("count duplicates"), "HINCRBY", run, MAYBE_DUPLICATED, lot.duplicates)
-        self._wire.send(self._what("forget"), same, "HDEL", keys.posts(run_id), str(batch.sequence - _UNSETTLED))
 
     def _catch_up(self, record: RunRecord, front: Pass) -> None:
         """Find out how far the last process came: what it had confirmed goes, what it had published is suspect."""

@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dlq.brokers.rabbit_wire import Stream
+from dlq.brokers.rabbit_channels import Stream
 from dlq.errors import BrokerUnreachableError, DeliveryLimitError
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import pytest
 import redis
 
 from dlq.brokers.base import Place
+from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
 from dlq.brokers.rabbit_messages import DUPLICATE
-from dlq.brokers.rabbit_queue import MAYBE_DUPLICATED, RabbitQueue
+from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.drive import drive
 from dlq.edits import Edit

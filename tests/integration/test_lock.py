@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from dlq.brokers.base import Place, Route
+from dlq.chunks import MAX_MESSAGES
 from dlq.embedded import EmbeddedRedis
 from dlq.errors import LockedError, LockLostError
 from dlq.run import Kind, resume
@@ -132,11 +133,11 @@ def test_the_lock_is_given_back_and_expires(desk: RedisDesk) -> None:
 
 @pytest.mark.parametrize("wave", [100, 1_000])
 def test_the_ledger_takes_24_bytes_a_message_at_the_most(desk: RedisDesk, wave: int) -> None:
-    """At 100 and at 1,000 messages a batch, as Redis itself measures it."""
+    """At 100 messages a batch and at as many as fit, as Redis itself measures it."""
     desk.put(*(letter(number) for number in range(100, 5_040)))
     assert desk.run(wave=wave).redriven == 5_000
     batches = list(desk.queue.batches("r1"))
-    assert len(batches) == 5_000 // wave
+    assert len(batches) == 5_000 // min(wave, MAX_MESSAGES)
     size = desk.client.memory_usage(RUN_KEYS + "run:r1:batches", samples=0)
     assert size is not None
     assert size / 5_000 <= 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from dlq.diagnosis.facts import Facts
 
 
+_MOST = 0.8  # of a symptom's messages: then one error class names it
+
+
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """One kind of failure. `share` is of all messages that were read, 0 to 1; `name` is its commonest error class."""
+    """One kind of failure. `share` is of all messages that were read, 0 to 1; `name` is what most of it is called."""
 
     family: Family
     subject: str
@@ -61,11 +64,22 @@ def symptoms(facts: Facts) -> list[Symptom]:
     return sorted(found, key=lambda symptom: -symptom.messages)
 
 
+def _name(group: list[SignatureCount], messages: int) -> str:
+    """Name the error class of most messages; two of them where one alone would hide the other."""
+    totals: Counter[str] = Counter()
+    for seen in group:
+        totals[seen.signature.error_class or seen.signature.text[:60] or "without an error"] += seen.count
+    (commonest, count), *others = totals.most_common(2)
+    if others and count < messages * _MOST:
+        return f"{commonest} and {others[0][0]}"
+    return commonest
+
+
 def _symptom(family: Family, own: str, group: list[SignatureCount], read: int, looked_from: int | None) -> Symptom:
     group.sort(key=lambda seen: -seen.count)
     messages = sum(seen.count for seen in group)
     first = group[0].signature
-    name = first.error_class or first.text[:60] or "without an error"
+    name = _name(group, messages)
     if family in (Family.CORRUPTION, Family.SCHEMA) and first.error_class == "corrupted":
         name = f"corrupted ({first.text})"
     subject = "" if family in (Family.OTHER, Family.CODE) else own

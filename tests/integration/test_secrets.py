@@ -54,6 +54,7 @@ def planted(redis_url: str, slack: FakeSlack, web: WebFake) -> dict[str, str]:
     login = web.url.replace("http://", "http://me:{}@")
     return {
         "DLQ_REDIS_URL": redis_url,
+        "DLQ_BROKER_URL": redis_url,
         "DLQ_SLACK_TOKEN": TOKEN,
         "DLQ_SLACK_CHANNEL": CHANNEL,
         "DLQ_SLACK_URL": slack.url,
@@ -188,12 +189,14 @@ def test_a_failing_run_writes_none(
     for url in ("redis://:canary-nowhere@127.0.0.1:1/0", refused):
         world.secrets.add(url.partition("://:")[2].partition("@")[0])
         monkeypatch.setenv("DLQ_REDIS_URL", url)
-        environment = {"DLQ_REDIS_URL": url}
+        monkeypatch.setenv("DLQ_BROKER_URL", url)
+        environment = {"DLQ_REDIS_URL": url, "DLQ_BROKER_URL": url}
         commands(
             world, "status", "assess webhooks", "drain webhooks --pace none --yes", "runs", environment=environment
         )
     assert assess(queue="webhooks", return_state=True).is_failed()
-    monkeypatch.setenv("DLQ_REDIS_URL", world.environment["DLQ_REDIS_URL"])
+    for name in ("DLQ_REDIS_URL", "DLQ_BROKER_URL"):
+        monkeypatch.setenv(name, world.environment["DLQ_REDIS_URL"])
     world.client.set(LIVE, "not a list")
     assert incident(queue="webhooks", pace="none", return_state=True).is_failed()
     assert leaks(written(world, caplog, capfd), world.secrets) == []

@@ -23,7 +23,6 @@ WHO = "alertmanager"
 LOG = logging.getLogger("dlq.receiver")
 _WAIT = 12.0  # seconds for a queue that other posts are working on
 _FRESH = 1.0  # seconds for which the look of a flow run is believed
-_USABLE = 3.0  # seconds for which it is still used while the next one is under way
 
 
 @dataclass(slots=True)
@@ -36,7 +35,6 @@ class Receiver:
     counters: Counters = field(default_factory=Counters)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _looks: dict[UUID, tuple[float, Seen | None]] = field(default_factory=dict)
-    _looking: bool = False
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @asynccontextmanager
@@ -54,31 +52,12 @@ class Receiver:
             lock.release()
 
     async def look(self, flow_run: UUID) -> Seen | None:
-        """Look how a flow run is; for a moment the same answer serves a whole storm.
-
-        In a storm nobody waits for Prefect: the next look is taken while the last one, of seconds ago, is used.
-        """
+        """Look how a flow run is; for a moment the same answer serves a whole storm."""
         at, seen = self._looks.get(flow_run, (0.0, None))
-        age = time.monotonic() - at if at else _USABLE + 1
-        if age > _USABLE:
-            return await self._look_anew(flow_run)
-        if age > _FRESH and not self._looking:
-            self._looking = True
-            self.later(self._look_ahead(flow_run))
+        if not at or time.monotonic() - at > _FRESH:
+            seen = await self.prefect.look(flow_run)
+            self._looks = {flow_run: (time.monotonic(), seen)}
         return seen
-
-    async def _look_anew(self, flow_run: UUID) -> Seen | None:
-        seen = await self.prefect.look(flow_run)
-        self._looks = {flow_run: (time.monotonic(), seen)}
-        return seen
-
-    async def _look_ahead(self, flow_run: UUID) -> None:
-        try:
-            await self._look_anew(flow_run)
-        except NotNowError:
-            LOG.info("Prefect did not answer in time; the next post asks again")
-        finally:
-            self._looking = False
 
     def later(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something after the answer."""

@@ -103,7 +103,7 @@ def web_fake(answer: Callable[[Asked], Answer]) -> Iterator[WebFake]:
         block_on_close = False
 
         def handle_error(self, request: object, client_address: object) -> None:
-            pass  # a client that has gone away is part of the test
+            """Say nothing: a client that has gone away is part of the test."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         fake.url = f"http://127.0.0.1:{server.server_address[1]}"

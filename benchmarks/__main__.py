@@ -15,7 +15,7 @@ from benchmarks.rabbit import on_rabbit
 from benchmarks.receiver import receiving
 from benchmarks.rows import Row, put_into_page, save, table
 from benchmarks.watch import Watch
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 _ALL = {**MEASURES, "cluster": in_cluster, "rabbit": on_rabbit, "receiver": receiving, "latency": from_post}
 _SMALL, _LARGE = 100_000, 1_000_000

@@ -15,13 +15,13 @@ from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.drive import drive
-from dlq.embedded import HOST
-from dlq.embedded_cluster import EmbeddedCluster
-from dlq.pace import Pace
-from dlq.queues import QueueConfig
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
+from dlq.config.queues import QueueConfig
+from dlq.embedded.cluster import EmbeddedCluster
+from dlq.embedded.redis import HOST
+from dlq.engine.run import Kind, Request, start
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
 
 if TYPE_CHECKING:
     from benchmarks.measures import Bench

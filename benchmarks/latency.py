@@ -20,9 +20,9 @@ import redis
 
 from benchmarks.measures import Bench
 from benchmarks.rows import Row, row
+from dlq.config.settings import Settings
 from dlq.demo.alarm import post
-from dlq.embedded import free_port
-from dlq.settings import Settings
+from dlq.embedded.redis import free_port
 from dlq.up.children import start_child, stop_together
 from dlq.up.command import running
 from dlq.up.home import hold

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from benchmarks import baseline, workload
 from benchmarks.rows import Row, row
 from benchmarks.watch import Seen, Watch, peak_megabytes
-from dlq.assess import assess
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.drive import drive
-from dlq.pace import Pace
-from dlq.queues import QueueConfig
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
+from dlq.config.queues import QueueConfig
+from dlq.engine.assess import assess
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, start
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from dlq.ledger import RunRecord
+    from dlq.records.ledger import RunRecord
 
 _CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
 _STORE = "benchmark:messages"

@@ -14,12 +14,12 @@ from benchmarks import workload
 from benchmarks.rows import Row, row
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
-from dlq.drive import drive
-from dlq.embedded_rabbit import EmbeddedRabbit, find_rabbitmq
-from dlq.pace import Pace
-from dlq.queues import QueueConfig
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
+from dlq.config.queues import QueueConfig
+from dlq.embedded.rabbit import EmbeddedRabbit, find_rabbitmq
+from dlq.engine.run import Kind, Request, start
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
 
 if TYPE_CHECKING:
     from benchmarks.measures import Bench

@@ -19,7 +19,7 @@ from prefect.schedules import Cron, Schedule
 from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
-from dlq.settings import load_settings
+from dlq.config.settings import load_settings
 
 MANIFEST = "prefect.yaml"
 POLL_SECONDS: Final = 0.5

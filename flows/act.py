@@ -17,9 +17,9 @@ from prefect import flow
 
 from dlq.actions.plan import Kind as ActionKind
 from dlq.actions.plan import Planned
-from dlq.pace import Pace
-from dlq.run import Kind
-from dlq.settings import load_settings
+from dlq.config.settings import load_settings
+from dlq.engine.run import Kind
+from dlq.pacing.pace import Pace
 from flows import parameters as p
 from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name

@@ -16,10 +16,10 @@ from prefect.input import RunInput
 from prefect.states import Cancelled, Failed
 from pydantic import Field
 
+from dlq.admission.plan import Plan
+from dlq.admission.preflight import Preflight
 from dlq.notices import Notice
 from dlq.notices import State as Shown
-from dlq.plan import Plan
-from dlq.preflight import Preflight
 from flows.identity import current_run
 from tasks.admission import (
     Guard,

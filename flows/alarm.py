@@ -6,9 +6,9 @@ from typing import Any
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
+from dlq.config.settings import load_settings
+from dlq.engine.run import run_id_of
 from dlq.notices import Notice
-from dlq.run import run_id_of
-from dlq.settings import load_settings
 from flows.forms import ALL
 from tasks.telling import tell_failure, tell_people
 

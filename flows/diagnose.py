@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
-from dlq.assess import Assessment
+from dlq.engine.assess import Assessment
 from flows import parameters as p
 from flows.identity import ledger_id, run_name
 from tasks.diagnosing import gather_facts, rank_causes

@@ -10,8 +10,8 @@ from typing import Any
 
 from prefect import flow
 
-from dlq.pace import Pace
-from dlq.run import Kind
+from dlq.engine.run import Kind
+from dlq.pacing.pace import Pace
 from flows import parameters as p
 from flows.admission import Guard, admitted, keep_facts
 from flows.identity import asked_at, asker, ledger_id, run_name

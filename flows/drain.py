@@ -12,8 +12,8 @@ from typing import Any
 
 from prefect import flow
 
+from dlq.engine.run import Kind
 from dlq.notices import State
-from dlq.run import Kind
 from flows import parameters as p
 from flows.admission import Guard, admitted, keep_facts
 from flows.identity import asked_at, asker, ledger_id, run_name

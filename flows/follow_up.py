@@ -14,10 +14,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from dlq.engine.run import Kind
 from dlq.notices import Notice
-from dlq.pace import Pace
-from dlq.remains import Remains
-from dlq.run import Kind
+from dlq.pacing.pace import Pace
+from dlq.summaries.remains import Remains
 from flows import parameters as p
 from flows.admission import Admission, Guard, admitted, keep_facts
 from flows.alarm import tell_of_failure

@@ -19,12 +19,12 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from dlq.conditions import Condition
+from dlq.config.settings import load_settings
 from dlq.durations import parse_age
-from dlq.edits import Edit
 from dlq.errors import DlqError
 from dlq.fields import FieldPath
-from dlq.settings import load_settings
+from dlq.messages.conditions import Condition
+from dlq.messages.edits import Edit
 
 ALL = "all"
 """Stands for every queue, where a flow looks only."""

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import MissingContextError
 
-from dlq.run import run_id_of
+from dlq.engine.run import run_id_of
 from flows.forms import ALL
 
 NOBODY = "prefect"

@@ -12,7 +12,7 @@ from typing import Any
 
 from prefect import flow
 
-from dlq.run import Kind
+from dlq.engine.run import Kind
 from flows import parameters as p
 from flows.act import take_actions
 from flows.admission import Guard, admitted, keep_facts, put_off

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dlq.alerts import Alert
+from dlq.records.alerts import Alert
 from flows import forms
 from flows.forms import COUNT, TEXT, TEXTS, Plain, QueueChoice, described, optional
 from tasks.job import OnTripName, PaceName

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from dlq.pace import Pace
-from dlq.run import Kind
+from dlq.engine.run import Kind
+from dlq.pacing.pace import Pace
 from flows import parameters as p
 from flows.drain import work_through
 from flows.forms import described

@@ -13,10 +13,10 @@ from dlq.actions import perform
 from dlq.actions.book import Action
 from dlq.actions.plan import ActionPlan, Planned, plan_actions
 from dlq.actions.undo import undo_actions
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
 from dlq.errors import DlqError
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
-from dlq.timeline import tell_once
+from dlq.records.timeline import tell_once
 from tasks.publishing import artifact_key
 from tasks.retries import DELAYS, PASSING, step
 

@@ -7,15 +7,15 @@ from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict
 
-from dlq import approvals, gate, plan_words
-from dlq.approvals import Asked, Decision
-from dlq.discard import refuse_everything
+from dlq.admission import approvals, gate, plan_words
+from dlq.admission.approvals import Asked, Decision
+from dlq.admission.plan import Plan, changed
+from dlq.admission.preflight import Preflight
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.engine.discard import refuse_everything
 from dlq.errors import ApprovalError, RefusedError
-from dlq.opening import open_notebook, open_queue
-from dlq.plan import Plan, changed
-from dlq.preflight import Preflight
-from dlq.settings import load_settings
-from dlq.timeline import tell_once
+from dlq.records.timeline import tell_once
 from tasks.job import Job
 from tasks.publishing import artifact_key
 from tasks.retries import step

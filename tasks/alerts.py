@@ -1,10 +1,10 @@
 """Steps on what alerts say."""
 
-from dlq.alerts import Alert
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
-from dlq.stop import asked
-from dlq.timeline import tell
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.records.alerts import Alert
+from dlq.records.stop import asked
+from dlq.records.timeline import tell
 from tasks.retries import step
 
 

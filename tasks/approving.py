@@ -9,10 +9,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import resume_flow_run
 from prefect.states import Scheduled
 
-from dlq import approvals, plan_words
-from dlq.approvals import Asked, Decision
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
+from dlq.admission import approvals, plan_words
+from dlq.admission.approvals import Asked, Decision
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
 from tasks.retries import step
 
 WATCH = "approval/approval"

@@ -2,9 +2,9 @@
 
 from prefect import get_run_logger
 
-from dlq.customers import affected, remember
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.summaries.customers import affected, remember
 from tasks.retries import step
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from dlq.assess import Assessment
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
-from dlq.timeline import tell_once
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.engine.assess import Assessment
+from dlq.records.timeline import tell_once
 from tasks.publishing import artifact_key
 from tasks.retries import step
 
@@ -32,10 +32,10 @@ def gather_facts(queue: str, found: Assessment) -> "Facts":
 @step("diagnose")
 def rank_causes(queue: str, run_id: str, facts: "Facts") -> dict[str, Any]:
     """Rank the guesses, publish them with the signature table, and put the first one into the timeline."""
-    from dlq import frames  # noqa: PLC0415 - pandas takes a second to import
     from dlq.diagnosis import kept, words  # noqa: PLC0415
     from dlq.diagnosis.hypotheses import diagnose  # noqa: PLC0415
     from dlq.diagnosis.table import signature_table  # noqa: PLC0415
+    from dlq.summaries import frames  # noqa: PLC0415 - pandas takes a second to import
 
     found = diagnose(facts)
     create_table_artifact(

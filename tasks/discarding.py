@@ -3,11 +3,11 @@
 from prefect import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
-from dlq import archive
-from dlq.discard import discard
-from dlq.opening import open_queue
-from dlq.restore import Restored, restore
-from dlq.settings import load_settings
+from dlq.brokers.opening import open_queue
+from dlq.config.settings import load_settings
+from dlq.engine import archive
+from dlq.engine.discard import discard
+from dlq.engine.restore import Restored, restore
 from tasks.job import Job
 from tasks.retries import step
 

@@ -4,11 +4,12 @@ from datetime import datetime
 
 from prefect import get_run_logger
 
-from dlq import escalation, samples
+from dlq.admission import escalation
 from dlq.brokers.base import Place
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
 from dlq.notices import Notice, send
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
+from dlq.summaries import samples
 from tasks.retries import step
 
 

@@ -6,13 +6,14 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
-from dlq import budget, stop
-from dlq.budget import Allowance
-from dlq.opening import open_notebook, open_queue
-from dlq.remains import Remains, note_follow_up, remains
-from dlq.run import find_run
-from dlq.settings import load_settings
-from dlq.timeline import tell_once
+from dlq.admission import budget
+from dlq.admission.budget import Allowance
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.engine.run import find_run
+from dlq.records import stop
+from dlq.records.timeline import tell_once
+from dlq.summaries.remains import Remains, note_follow_up, remains
 from tasks.approving import schedule
 from tasks.job import Job
 from tasks.publishing import artifact_key

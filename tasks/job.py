@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dlq.config.queues import QueueConfig
 from dlq.durations import parse_age
-from dlq.edits import Edit
-from dlq.pace import Mode, OnTrip, Pace
-from dlq.queues import QueueConfig
-from dlq.run import Kind, Request
-from dlq.selectors import Selector
+from dlq.engine.run import Kind, Request
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
+from dlq.pacing.pace import Mode, OnTrip, Pace
 
 UNPACED_BATCH = 10_000
 OnTripName = Literal["as configured", "stop", "withdraw"]

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from dlq.assess import Assessment
-from dlq.opening import open_notebook
-from dlq.preview import Preview
-from dlq.rollback import Undone
-from dlq.settings import load_settings
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.engine.assess import Assessment
+from dlq.engine.preview import Preview
+from dlq.engine.rollback import Undone
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.story import Story
+    from dlq.summaries.story import Story
 
 
 @step("publish-assessment")
 def publish_assessment(found: Assessment) -> dict[str, Any]:
     """Publish the signature table and a summary of an assessment; give the summary."""
-    from dlq import frames  # noqa: PLC0415 - see the module's docstring
     from dlq.incident_report import assessment_markdown, assessment_summary  # noqa: PLC0415
+    from dlq.summaries import frames  # noqa: PLC0415 - see the module's docstring
 
     create_table_artifact(
         table=frames.rows(frames.last(frames.signature_frame(found), "signature")),
@@ -59,8 +59,8 @@ def publish_preview(seen: Preview) -> dict[str, Any]:
 @step("publish-outcome")
 def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
     """Publish the outcome of a run as a table and a timeline; give the summary."""
-    from dlq import frames  # noqa: PLC0415 - see the module's docstring
     from dlq.incident_report import brief  # noqa: PLC0415
+    from dlq.summaries import frames  # noqa: PLC0415 - see the module's docstring
 
     queue = story.record.queue
     create_table_artifact(

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
-from dlq import samples
-from dlq.assess import Assessment, assess
-from dlq.opening import open_notebook, open_queue
-from dlq.past import note_outcome
-from dlq.preview import Preview, preview
-from dlq.rollback import Undone, roll_back
-from dlq.settings import load_settings
-from dlq.success import note_success
-from dlq.watch import look_back
+from dlq.admission.past import note_outcome
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.engine.assess import Assessment, assess
+from dlq.engine.preview import Preview, preview
+from dlq.engine.rollback import Undone, roll_back
+from dlq.pacing.watch import look_back
+from dlq.summaries import samples
+from dlq.summaries.success import note_success
 from tasks.job import Job
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.story import Story
+    from dlq.summaries.story import Story
 
 RUNNING = "running"
 
@@ -65,7 +65,7 @@ def preview_run(job: Job) -> Preview:
 @step("verify", "verify {run_id}")
 def verify_run(queue: str, run_id: str) -> "Story":
     """Look where the messages of a run are now, and tell it with the run's course."""
-    from dlq.story import Story  # noqa: PLC0415 - pandas and matplotlib take a second or two to import
+    from dlq.summaries.story import Story  # noqa: PLC0415 - pandas and matplotlib take a second or two to import
 
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from dlq.metrics import Metrics
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
 from dlq.notices import Notice
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
+from dlq.systems.metrics import Metrics
 from tasks.retries import step
 from tasks.telling import tell_people
 
@@ -43,8 +43,8 @@ def look_at_the_day(queue: str) -> "Night":
 @step("publish-depth-report", "publish the depth report")
 def publish_depth_report(nights: "list[Night]") -> tuple[list[dict[str, Any]], Notice]:
     """Publish tables, page and picture of the nightly report; give the counts and what people are told."""
-    from dlq.frames import rows  # noqa: PLC0415 - see the module's docstring
     from dlq.reports import nightly_frames, nightly_picture, nightly_words  # noqa: PLC0415
+    from dlq.summaries.frames import rows  # noqa: PLC0415 - see the module's docstring
 
     settings = load_settings()
     picture, dark = (nightly_picture.picture(nights, settings.zone, dark=dark) for dark in (False, True))
@@ -108,8 +108,8 @@ def look_at_the_week(queue: str) -> "Week":
 @step("publish-weekly-review", "publish the weekly review")
 def publish_weekly_review(weeks: "list[Week]") -> tuple[list[dict[str, Any]], Notice]:
     """Publish tables, page and picture of the weekly review; give the counts and what people are told."""
-    from dlq.frames import last, rows  # noqa: PLC0415 - see the module's docstring
     from dlq.reports import weekly_frames, weekly_picture, weekly_words  # noqa: PLC0415
+    from dlq.summaries.frames import last, rows  # noqa: PLC0415 - see the module's docstring
 
     settings = load_settings()
     picture, dark = (weekly_picture.picture(weeks, settings.zone, dark=dark) for dark in (False, True))

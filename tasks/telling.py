@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger
 
-from dlq.assess import Assessment
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import Settings, load_settings
+from dlq.engine.assess import Assessment
 from dlq.errors import DlqError
 from dlq.notices import Delivery, Notice, State, send, show
 from dlq.notices.incident import is_incident
@@ -20,12 +22,10 @@ from dlq.notices.words import (
     outcome_state,
     standing_facts,
 )
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import Settings, load_settings
 from tasks.retries import step
 
 if TYPE_CHECKING:
-    from dlq.story import Story
+    from dlq.summaries.story import Story
 
 
 @step("tell")
@@ -37,7 +37,7 @@ def tell_people(queue: str, notice: Notice) -> list[Delivery]:
 @step("tell-assessment")
 def tell_assessment(found: Assessment, run_id: str) -> list[Delivery]:
     """Open the incident's message with what the assessment found, and tell it with a plot of the failures."""
-    from dlq import frames, plots  # noqa: PLC0415 - see the module's docstring
+    from dlq.summaries import frames, plots  # noqa: PLC0415 - see the module's docstring
 
     settings = load_settings()
     _show(settings, found.queue, run_id, assessment_facts(found))
@@ -91,7 +91,7 @@ def show_incident(queue: str, run_id: str, facts: dict[str, Any] | None = None) 
 @step("tell-outcome")
 def tell_outcome(story: "Story", report: str = "") -> list[Delivery]:
     """Close the incident's message with the outcome, and tell the summary with a plot of the depth."""
-    from dlq import plots  # noqa: PLC0415 - see the module's docstring
+    from dlq.summaries import plots  # noqa: PLC0415 - see the module's docstring
 
     settings = load_settings()
     queue = story.record.queue

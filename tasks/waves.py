@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from prefect import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
-from dlq.loop import Loop, Step
-from dlq.opening import open_notebook, open_queue
-from dlq.pace import Pace
-from dlq.run import find_run, start
-from dlq.settings import load_settings
-from dlq.undoing import withdraw_tripped
-from dlq.windows import Action
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.engine.run import find_run, start
+from dlq.pacing.loop import Loop, Step
+from dlq.pacing.pace import Pace
+from dlq.pacing.undoing import withdraw_tripped
+from dlq.pacing.windows import Action
 from tasks.job import Job
 from tasks.retries import step
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import redis
 
-from dlq.embedded import EmbeddedRedis
-from dlq.embedded_cluster import EmbeddedCluster, ask, node_id
+from dlq.embedded.cluster import EmbeddedCluster, ask, node_id
+from dlq.embedded.redis import EmbeddedRedis
 from tests.servers import OLDEST_REDIS, find_redis_server, missing
 
 

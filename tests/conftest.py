@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 import redis
 
-from dlq.embedded import EmbeddedRedis
-from dlq.embedded_rabbit import EmbeddedRabbit, find_rabbitmq
+from dlq.embedded.rabbit import EmbeddedRabbit, find_rabbitmq
+from dlq.embedded.redis import EmbeddedRedis
 from tests.clusters import TestCluster
 from tests.servers import FLAVOURS, ServerFactory, missing, new_server
 

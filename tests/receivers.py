@@ -16,7 +16,7 @@ import httpx
 import uvicorn
 
 from deployments.receiver.app import create_app
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 
 TOKEN = "the-token"  # noqa: S105 - of a receiver that lives for a test
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

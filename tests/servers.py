@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 
 import pytest
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 FLAVOURS = ("redis", "embedded")
 OLDEST_REDIS = 7

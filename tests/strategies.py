@@ -6,7 +6,7 @@ import orjson
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from dlq.detection import CANDIDATES
+from dlq.messages.detection import CANDIDATES
 
 settings.register_profile("dlq", deadline=None)  # a busy machine is no failure
 settings.load_profile("dlq")

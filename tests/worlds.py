@@ -9,9 +9,9 @@ import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from dlq.controller import Controller
-from dlq.pace import Limits
-from dlq.windows import Action, Decision, Seen, State
+from dlq.pacing.controller import Controller
+from dlq.pacing.pace import Limits
+from dlq.pacing.windows import Action, Decision, Seen, State
 
 
 @dataclass(frozen=True)

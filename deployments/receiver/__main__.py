@@ -12,8 +12,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from deployments.receiver.access import is_open
 from deployments.receiver.app import create_app
+from dlq.config.settings import Settings, load_settings
 from dlq.errors import ConfigError, DlqError
-from dlq.settings import Settings, load_settings
 
 
 def main(arguments: list[str] | None = None) -> None:

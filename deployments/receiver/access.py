@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.routing import APIRoute
 
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 
 _REALM = "dlq-drain"
 

@@ -16,7 +16,7 @@ from deployments.receiver.notebooks import Notebooks
 from deployments.receiver.routes import ROUTERS
 from deployments.receiver.starting import Prefect
 from deployments.receiver.tools import Receiver
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 
 _ABOUT = "Alerts come in from Alertmanager, runs of Prefect deployments go out: one incident a queue."
 _WRONG = "The request is not what this address takes; the reason is in the body."

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from deployments.receiver.answers import NotNowError
 from dlq.brokers.base import DeadLetterQueue, Place
+from dlq.brokers.opening import open_queue
+from dlq.config.settings import Settings
 from dlq.errors import DlqError
-from dlq.opening import open_queue
-from dlq.settings import Settings
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from deployments.receiver.incidents import Standing
 from deployments.receiver.starting import page
 from deployments.receiver.tools import Receiver
 from dlq import notices
-from dlq.notebook import Notebook
+from dlq.config.policy import Severity
 from dlq.notices import Notice
-from dlq.policy import Severity
+from dlq.records.notebook import Notebook
 
 
 async def cry_out(receiver: Receiver, queue: str, known: Standing, why: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from deployments.receiver import brokers
 from deployments.receiver.payload import FiringOrResolved, line
 from deployments.receiver.starting import Order
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 
 from deployments.receiver.tools import LOG
-from dlq import samples
 from dlq.brokers.base import DeadLetterQueue, Place
-from dlq.chunks import ChunkSize
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.queues import QueueConfig
+from dlq.config.settings import Settings
+from dlq.engine.chunks import ChunkSize
 from dlq.errors import DlqError
-from dlq.opening import open_notebook, open_queue
-from dlq.queues import QueueConfig
-from dlq.reading import Reading
-from dlq.samples import Sample
-from dlq.settings import Settings
+from dlq.messages.reading import Reading
+from dlq.summaries import samples
+from dlq.summaries.samples import Sample
 
 __all__ = ["CONTENT_TYPE", "QueueReading", "keep_samples", "read_all", "render"]
 

@@ -21,8 +21,8 @@ from deployments.receiver.payload import FiringOrResolved
 from deployments.receiver.starting import page
 from deployments.receiver.tools import LOG, WHO, Receiver
 from dlq.errors import PrefectUnreachableError, RunRefusedError
-from dlq.notebook import Notebook
-from dlq.timeline import tell
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import tell
 
 T = TypeVar("T")
 

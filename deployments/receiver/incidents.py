@@ -18,12 +18,12 @@ from uuid import UUID, uuid4
 import orjson
 
 from deployments.receiver.starting import Order, Seen
-from dlq.run import run_id_of
+from dlq.engine.run import run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dlq.notebook import Notebook
+    from dlq.records.notebook import Notebook
 
 _CLAIMS = "incidents"
 _FIRING, _RESOLVED = "firing", "resolved"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from deployments.receiver.answers import NotNowError
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import Settings
 from dlq.errors import BrokerUnreachableError, DlqError
-from dlq.notebook import Notebook
-from dlq.opening import open_notebook
-from dlq.settings import Settings
+from dlq.records.notebook import Notebook
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from deployments.receiver.outcomes import Outcome, Result
 from deployments.receiver.payload import FiringOrResolved
 from deployments.receiver.starting import page
 from deployments.receiver.tools import LOG, WHO, Receiver
-from dlq import stop
-from dlq.notebook import Notebook
-from dlq.timeline import tell
+from dlq.records import stop
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import tell
 
 
 async def take_in(receiver: Receiver, queue: str, alerts: Mapping[str, FiringOrResolved]) -> list[Result]:

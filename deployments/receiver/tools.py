@@ -16,7 +16,7 @@ from deployments.receiver.answers import NotNowError
 from deployments.receiver.counters import Counters
 from deployments.receiver.notebooks import Notebooks
 from deployments.receiver.starting import Prefect, Seen
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 
 WHO = "alertmanager"
 """Who tells what alerts say, in timelines."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from dlq.timeline import tell
+from dlq.records.timeline import tell
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.records.notebook import Notebook
 
 
 class State(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dlq.actions.book import Action, Book, State
 
 if TYPE_CHECKING:
-    from dlq.workers_api import WorkersApi
+    from dlq.systems.workers_api import WorkersApi
 
 CONCURRENCY = "concurrency"
 

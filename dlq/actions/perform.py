@@ -10,14 +10,14 @@ from dlq.actions.book import Action, Book, State
 from dlq.actions.concurrency import CONCURRENCY, raise_concurrency
 from dlq.actions.plan import Kind, Planned
 from dlq.actions.scale import SCALE, scale_up, start_workers, stop_workers
-from dlq.cluster import connection
-from dlq.cluster.connection import Cluster
 from dlq.errors import ConfigError
-from dlq.workers_api import NOT_CONFIGURED, WorkersApi
+from dlq.systems.cluster import connection
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.workers_api import NOT_CONFIGURED, WorkersApi
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
-    from dlq.settings import QueueConfig, Settings
+    from dlq.config.settings import QueueConfig, Settings
+    from dlq.records.notebook import Notebook
 
 NOT_NEEDED = "not needed: it is that high already"
 

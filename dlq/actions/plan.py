@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dlq.config.settings import QueueConfig
     from dlq.diagnosis.facts import Facts
-    from dlq.settings import QueueConfig
 
 LOW_SUCCESS = 0.5  # share of successes below which redriven messages would mostly fail again
 

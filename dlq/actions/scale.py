@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlq.actions.book import Action, Book, State
-from dlq.cluster.scaling import find_autoscaler, replicas, set_minimum, set_replicas, wait_ready
+from dlq.systems.cluster.scaling import find_autoscaler, replicas, set_minimum, set_replicas, wait_ready
 
 if TYPE_CHECKING:
-    from dlq.cluster.connection import Cluster
+    from dlq.systems.cluster.connection import Cluster
 
 SCALE = "scale"
 MINIMUM = "autoscaler-minimum"

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from dlq.actions import concurrency, scale
 from dlq.actions.book import Action, Book, State
-from dlq.cluster.connection import Cluster
+from dlq.brokers.opening import open_notebook, open_run
 from dlq.errors import ConfigError, DlqError
-from dlq.opening import open_notebook, open_run
-from dlq.workers_api import WorkersApi
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.workers_api import WorkersApi
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
-    from dlq.settings import QueueConfig, Settings
+    from dlq.config.settings import QueueConfig, Settings
+    from dlq.records.notebook import Notebook
 
 
 def undo_actions(settings: Settings, notebook: Notebook, config: QueueConfig, run_id: str, who: str) -> list[Action]:

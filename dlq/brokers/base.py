@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dlq.ledger import LedgerBatch, RunRecord
+    from dlq.records.ledger import LedgerBatch, RunRecord
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -24,12 +24,12 @@ from dlq.brokers.base import (
     Route,
 )
 from dlq.errors import LockedError, LockLostError
-from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, RunRecord
+from dlq.records.ledger import ENTRY_BYTES, HEADER, LedgerBatch, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dlq.settings import QueueConfig
+    from dlq.config.settings import QueueConfig
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dlq.notebook import Entry
+from dlq.records.notebook import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
-from dlq.ledger import ENTRY_BYTES, HEADER
+from dlq.records.ledger import ENTRY_BYTES, HEADER
 
 if TYPE_CHECKING:
     from dlq.brokers.base import Batch, Hold

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, Batch
 from dlq.brokers.rabbit_messages import pack
-from dlq.ledger import ENTRY_BYTES, fingerprint
+from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
     from dlq.brokers.rabbit_reading import Pass

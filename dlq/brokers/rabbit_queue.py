@@ -38,7 +38,7 @@ from dlq.brokers.rabbit_reading import Intake, Pass, Spool
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_ledger import now_ms
 from dlq.errors import LedgerError, QueueMissingError, UnroutableError
-from dlq.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
+from dlq.records.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     from dlq.brokers.rabbit_wire import Delivery, Outgoing
     from dlq.brokers.redis_wire import RedisWire
-    from dlq.ledger import RunRecord
-    from dlq.queues import QueueConfig
+    from dlq.config.queues import QueueConfig
+    from dlq.records.ledger import RunRecord
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _COUNTS: Final = 50

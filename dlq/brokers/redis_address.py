@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from dlq.addresses import SENTINEL
+from dlq.config.addresses import SENTINEL
 from dlq.errors import ConfigError
 
 _SENTINEL_PORT: Final = 26_379

@@ -18,14 +18,14 @@ from dlq.brokers.redis_keys import LedgerKeys, OutpostKeys
 from dlq.brokers.redis_ledger import now_ms, same
 from dlq.brokers.redis_lists import RedisLists
 from dlq.errors import DlqError, LedgerError, WrongKeyTypeError
-from dlq.ledger import ENTRY_BYTES
+from dlq.records.ledger import ENTRY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dlq.brokers.cluster_wire import ClusterWire
-    from dlq.ledger import LedgerBatch, RunRecord
-    from dlq.settings import QueueConfig
+    from dlq.config.settings import QueueConfig
+    from dlq.records.ledger import LedgerBatch, RunRecord
 
 
 @dataclass(frozen=True, slots=True)

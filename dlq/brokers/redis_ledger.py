@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from dlq.brokers.base import MOVED, Capabilities, Hold, Place, Receipt
 from dlq.brokers.redis_keys import LedgerKeys
 from dlq.errors import LedgerError, LockedError, LockLostError, WrongKeyTypeError
-from dlq.ledger import LedgerBatch, RunRecord
+from dlq.records.ledger import LedgerBatch, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dlq.brokers.redis_wire import RedisWire
-    from dlq.settings import QueueConfig
+    from dlq.config.settings import QueueConfig
 
 _PAGE = 50  # ledger batches fetched in one call: about 1 MB at 1,000 messages a batch
 _GUARDS = 6  # messages of a chunk that the script compares before it touches anything

@@ -9,8 +9,8 @@ from dlq.brokers.redis_lists import RedisLists
 from dlq.brokers.redis_wire import RedisWire, Wire
 
 if TYPE_CHECKING:
-    from dlq.ledger import RunRecord
-    from dlq.settings import QueueConfig
+    from dlq.config.settings import QueueConfig
+    from dlq.records.ledger import RunRecord
 
 
 class RedisListQueue(RedisLists):

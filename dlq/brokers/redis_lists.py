@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.base import Batch, Hold, Pending, Place
 from dlq.brokers.redis_ledger import RedisLedger, guards_of, now_ms, same
-from dlq.ledger import ENTRY_BYTES
+from dlq.records.ledger import ENTRY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

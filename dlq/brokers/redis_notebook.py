@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.redis_keys import LedgerKeys
-from dlq.notebook import Entry
+from dlq.records.notebook import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

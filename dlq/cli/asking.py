@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlq.durations import parse_age
-from dlq.edits import Edit
+from dlq.engine.run import Kind, Request
 from dlq.errors import BadArgumentError
-from dlq.pace import Mode, Pace
-from dlq.run import Kind, Request
-from dlq.selectors import Selector
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
+from dlq.pacing.pace import Mode, Pace
 
 if TYPE_CHECKING:
-    from dlq.queues import QueueConfig
+    from dlq.config.queues import QueueConfig
 
 
 def whoami() -> str:

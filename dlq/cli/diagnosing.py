@@ -12,13 +12,13 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def diagnose(queue: str, *, as_json: bool) -> None:
     """Say why messages of QUEUE fail: what errors, workers, metrics, logs and changes speak for, ranked."""
-    from dlq.assess import assess  # noqa: PLC0415
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.diagnosis import words  # noqa: PLC0415
     from dlq.diagnosis.gather import gather  # noqa: PLC0415
     from dlq.diagnosis.hypotheses import diagnose as rank  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.assess import assess  # noqa: PLC0415
 
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config):
@@ -49,10 +49,10 @@ def undo(run: str, *, as_json: bool) -> None:
     """Put back what RUN changed around its queue: counts of workers, minimum of an autoscaler, concurrency."""
     from dlq.actions.book import State  # noqa: PLC0415
     from dlq.actions.undo import queue_of, undo_actions  # noqa: PLC0415
+    from dlq.brokers.opening import open_notebook  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415
-    from dlq.opening import open_notebook  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     config = queue_of(settings, run)

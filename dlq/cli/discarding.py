@@ -18,16 +18,16 @@ from dlq.cli.options import selector_options, work_options
 @work_options
 def discard(queue: str, **given: Any) -> None:
     """Drop messages of QUEUE from its DLQ. They go into an archive first, which `dlq restore` puts back."""
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.asking import request_of  # noqa: PLC0415
     from dlq.cli.guard import pass_gate, show_plan  # noqa: PLC0415
     from dlq.cli.render import console, emit, result_json, show_result  # noqa: PLC0415
-    from dlq.discard import discard as drop  # noqa: PLC0415
-    from dlq.discard import refuse_everything  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.reading import Reading  # noqa: PLC0415
-    from dlq.run import new_run_id  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.verify import verify  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.discard import discard as drop  # noqa: PLC0415
+    from dlq.engine.discard import refuse_everything  # noqa: PLC0415
+    from dlq.engine.run import new_run_id  # noqa: PLC0415
+    from dlq.engine.verify import verify  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
 
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config):
@@ -58,12 +58,12 @@ def discard(queue: str, **given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def restore(archive: str, reason: str, *, yes: bool, as_json: bool) -> None:
     """Put the messages of ARCHIVE back into the DLQ that they came from, each once, however often it is said."""
-    from dlq.archive import origin_of  # noqa: PLC0415
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.asking import agree, whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.restore import restore as put_back  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.archive import origin_of  # noqa: PLC0415
+    from dlq.engine.restore import restore as put_back  # noqa: PLC0415
 
     origin = origin_of(archive)
     if not yes:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlq.admission.gate import Gate, admit, agreed
+from dlq.brokers.opening import open_notebook
 from dlq.cli.asking import agree, whoami
 from dlq.cli.render import console, emit, table
 from dlq.errors import BadArgumentError
-from dlq.gate import Gate, admit, agreed
-from dlq.opening import open_notebook
 
 if TYPE_CHECKING:
+    from dlq.admission.plan import Plan
+    from dlq.admission.preflight import Preflight
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.plan import Plan
-    from dlq.preflight import Preflight
-    from dlq.run import Request
-    from dlq.settings import QueueConfig, Settings
+    from dlq.config.settings import QueueConfig, Settings
+    from dlq.engine.run import Request
 
 
 def pass_gate(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dlq.approvals import Asked, Decision
-    from dlq.settings import Settings
+    from dlq.admission.approvals import Asked, Decision
+    from dlq.config.settings import Settings
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 
@@ -22,11 +22,11 @@ def preflight(queue: str, fixed: str, *, as_json: bool) -> None:
     """Look whether QUEUE can be drained: consumers, health, live queue, success rate, fix, memory."""
     import time  # noqa: PLC0415
 
+    from dlq.admission.preflight import Ask  # noqa: PLC0415
+    from dlq.admission.preflight import preflight as look  # noqa: PLC0415
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.render import console, emit, table  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.preflight import Ask  # noqa: PLC0415
-    from dlq.preflight import preflight as look  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config):
@@ -47,12 +47,12 @@ def preflight(queue: str, fixed: str, *, as_json: bool) -> None:
 @as_json
 def approve(run: str, reason: str, *, limit: int | None, reject: bool, as_json: bool) -> None:
     """Answer the plan that RUN waits with."""
-    from dlq import approvals  # noqa: PLC0415
+    from dlq.admission import approvals  # noqa: PLC0415
+    from dlq.brokers.opening import open_notebook  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.errors import ApprovalError  # noqa: PLC0415
-    from dlq.opening import open_notebook  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     word = approvals.Answer.REJECT if reject else approvals.Answer.APPROVE
@@ -77,7 +77,7 @@ def approve(run: str, reason: str, *, limit: int | None, reject: bool, as_json: 
 
 def _wake(settings: Settings, asked: Asked, stands: Decision) -> bool:
     """Let the waiting flow run go on, where the Prefect server of `dlq up` answers; False: something else will."""
-    from dlq.approvals import form_of  # noqa: PLC0415
+    from dlq.admission.approvals import form_of  # noqa: PLC0415
     from dlq.up.errors import PrefectApiError  # noqa: PLC0415
     from dlq.up.prefect_api import PrefectApi  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dlq.ledger import RunRecord
+    from dlq.records.ledger import RunRecord
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 
@@ -16,11 +16,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @as_json
 def status(*, as_json: bool) -> None:
     """Show depth, age and severity of every queue."""
+    from dlq.brokers.opening import open_notebook, open_queue  # noqa: PLC0415
     from dlq.cli.render import emit, moment, table  # noqa: PLC0415
-    from dlq.opening import open_notebook, open_queue  # noqa: PLC0415
-    from dlq.samples import growth_per_minute, recent  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.status import look  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.summaries.samples import growth_per_minute, recent  # noqa: PLC0415
+    from dlq.summaries.status import look  # noqa: PLC0415
 
     settings = load_settings()
     rows = []
@@ -56,11 +56,11 @@ def status(*, as_json: bool) -> None:
 def peek(queue: str, count: int, *, body: bool, as_json: bool) -> None:
     """Show the oldest messages of QUEUE's DLQ, without taking them."""
     from dlq.brokers.base import Place  # noqa: PLC0415
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.render import emit, table  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.reading import Reading  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.status import describe  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
+    from dlq.summaries.status import describe  # noqa: PLC0415
 
     with open_queue(load_settings(), queue) as (broker, config):
         messages = broker.read(Place.DLQ, 0, count).result()
@@ -80,11 +80,11 @@ def peek(queue: str, count: int, *, body: bool, as_json: bool) -> None:
 @as_json
 def assess(queue: str, *, as_json: bool) -> None:
     """Read all of QUEUE's DLQ: types, failure signatures, ages, corruption."""
-    from dlq.assess import assess as read_all  # noqa: PLC0415
+    from dlq.brokers.opening import open_notebook, open_queue  # noqa: PLC0415
     from dlq.cli.render import assessment_json, emit, show_assessment  # noqa: PLC0415
-    from dlq.opening import open_notebook, open_queue  # noqa: PLC0415
-    from dlq.samples import growth_per_minute, recent  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.assess import assess as read_all  # noqa: PLC0415
+    from dlq.summaries.samples import growth_per_minute, recent  # noqa: PLC0415
 
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
@@ -101,9 +101,9 @@ def assess(queue: str, *, as_json: bool) -> None:
 @as_json
 def runs(queue: str | None, limit: int, *, as_json: bool) -> None:
     """List the runs that the ledger knows, newest first."""
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.render import emit, moment, record_json, table  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     found: list[RunRecord] = []
@@ -138,11 +138,11 @@ def runs(queue: str | None, limit: int, *, as_json: bool) -> None:
 @as_json
 def show(run: str, *, as_json: bool) -> None:
     """Show what RUN did, and where its messages are now."""
+    from dlq.brokers.opening import open_run  # noqa: PLC0415
     from dlq.cli.render import emit, record_json, result_json, show_result  # noqa: PLC0415
-    from dlq.opening import open_run  # noqa: PLC0415
-    from dlq.reading import Reading  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.verify import verify  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.verify import verify  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
 
     with open_run(load_settings(), run) as (broker, config, record):
         outcome = verify(broker, run, Reading.of(config))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from dlq.assess import Assessment
-    from dlq.ledger import RunRecord
-    from dlq.verify import Outcome
+    from dlq.engine.assess import Assessment
+    from dlq.engine.verify import Outcome
+    from dlq.records.ledger import RunRecord
 
 
 _WHOLE = {"run", "signature", "queue", "id", "DLQ", "live", "messages", "selected", "first", "last", "started"}
@@ -84,7 +84,7 @@ def record_json(record: RunRecord) -> dict[str, Any]:
 
 def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
     """Render the result of a run: its counts and what became of its messages."""
-    from dlq.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
+    from dlq.engine.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
 
     names = (
         "selected",
@@ -114,9 +114,9 @@ def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
 
 def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> None:
     """Print what a run did and where its messages are."""
-    from dlq.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
-    from dlq.ledger import unpack_signatures  # noqa: PLC0415
-    from dlq.signatures import Signature  # noqa: PLC0415
+    from dlq.engine.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
+    from dlq.messages.signatures import Signature  # noqa: PLC0415
+    from dlq.records.ledger import unpack_signatures  # noqa: PLC0415
 
     out = console()
     out.print(f"run {record.run_id}: {record.kind} of {record.queue} by {record.who or 'unknown'}, {record.state}")

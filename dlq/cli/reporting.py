@@ -13,11 +13,11 @@ from dlq.cli.looking import as_json
 @as_json
 def report(which: str, queue: str | None, *, as_json: bool) -> None:
     """Report the last day, or the last week, of every queue. Nothing is moved; a day is kept for comparisons."""
+    from dlq.brokers.opening import open_notebook, open_queue  # noqa: PLC0415
     from dlq.cli.render import emit  # noqa: PLC0415
-    from dlq.metrics import Metrics  # noqa: PLC0415
-    from dlq.opening import open_notebook, open_queue  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.reports import nightly, nightly_words, weekly, weekly_words  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.systems.metrics import Metrics  # noqa: PLC0415
 
     settings = load_settings()
     metrics = Metrics.of(settings)

@@ -14,14 +14,14 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
     """Take RUN back: what it put into the live queue or the quarantine and nobody has taken yet returns to the DLQ."""
+    from dlq.brokers.opening import open_run  # noqa: PLC0415
     from dlq.cli.asking import agree, whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit, result_json  # noqa: PLC0415
-    from dlq.opening import open_run  # noqa: PLC0415
-    from dlq.reading import Reading  # noqa: PLC0415
-    from dlq.rollback import roll_back  # noqa: PLC0415
-    from dlq.run import find_run  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.verify import verify  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.rollback import roll_back  # noqa: PLC0415
+    from dlq.engine.run import find_run  # noqa: PLC0415
+    from dlq.engine.verify import verify  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
 
     with open_run(load_settings(), run) as (broker, config, record):
         if not yes:

@@ -11,10 +11,10 @@ from dlq.cli.options import edit_options, guard_options, pace_options, selector_
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.ledger import RunRecord
-    from dlq.run import Request, Run
-    from dlq.settings import QueueConfig
-    from dlq.sift import Wave
+    from dlq.config.settings import QueueConfig
+    from dlq.engine.run import Request, Run
+    from dlq.engine.sift import Wave
+    from dlq.records.ledger import RunRecord
 
 _GRACE = 2.0  # seconds that a drain with a fixed pace, or none, waits for bounces
 _STOPPED_BY_BREAKER = 4
@@ -50,10 +50,10 @@ def quarantine(queue: str, **given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def resume(run: str, *, take_over: bool, settle: float, grace: float | None, as_json: bool) -> None:
     """Go on with RUN where its ledger says that it stopped."""
-    from dlq import run as runs  # noqa: PLC0415
+    from dlq.brokers.opening import open_run  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
-    from dlq.opening import open_run  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine import run as runs  # noqa: PLC0415
 
     with open_run(load_settings(), run) as (broker, config, record):
         taken = [take_over]
@@ -72,12 +72,12 @@ def resume(run: str, *, take_over: bool, settle: float, grace: float | None, as_
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def stop(run: str, reason: str, *, as_json: bool) -> None:
     """Ask RUN to stop: it finishes the wave in hand, ends as done, and is verified."""
+    from dlq.brokers.opening import open_notebook, open_run  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
     from dlq.cli.render import emit  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.errors import RunStateError  # noqa: PLC0415
-    from dlq.opening import open_notebook, open_run  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.stop import ask  # noqa: PLC0415
+    from dlq.records.stop import ask  # noqa: PLC0415
 
     settings = load_settings()
     with open_run(settings, run) as (_, config, record), open_notebook(settings, config.name) as notebook:
@@ -91,11 +91,11 @@ def stop(run: str, reason: str, *, as_json: bool) -> None:
 
 
 def _work(kind: str, name: str, given: dict[str, Any]) -> None:
-    from dlq import run as runs  # noqa: PLC0415
+    from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.asking import request_of  # noqa: PLC0415
     from dlq.cli.guard import pass_gate, show_plan  # noqa: PLC0415
-    from dlq.opening import open_queue  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine import run as runs  # noqa: PLC0415
 
     settings = load_settings()
     with open_queue(settings, name) as (broker, config):
@@ -131,18 +131,18 @@ def _drive_and_report(
 ) -> None:
     import time  # noqa: PLC0415
 
-    from dlq import drive  # noqa: PLC0415
+    from dlq.admission.past import note_outcome  # noqa: PLC0415
+    from dlq.brokers.opening import open_notebook  # noqa: PLC0415
     from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
-    from dlq.opening import open_notebook  # noqa: PLC0415
-    from dlq.pace import Mode, Pace  # noqa: PLC0415
-    from dlq.past import note_outcome  # noqa: PLC0415
-    from dlq.reading import Reading  # noqa: PLC0415
-    from dlq.run import find_run  # noqa: PLC0415
-    from dlq.settings import load_settings  # noqa: PLC0415
-    from dlq.success import note_success  # noqa: PLC0415
-    from dlq.undoing import withdraw_tripped  # noqa: PLC0415
-    from dlq.verify import verify  # noqa: PLC0415
-    from dlq.watch import look_back  # noqa: PLC0415
+    from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.engine.run import find_run  # noqa: PLC0415
+    from dlq.engine.verify import verify  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
+    from dlq.pacing import drive  # noqa: PLC0415
+    from dlq.pacing.pace import Mode, Pace  # noqa: PLC0415
+    from dlq.pacing.undoing import withdraw_tripped  # noqa: PLC0415
+    from dlq.pacing.watch import look_back  # noqa: PLC0415
+    from dlq.summaries.success import note_success  # noqa: PLC0415
 
     pace = Pace.from_parameters(request.pace)
     with open_notebook(load_settings(), config.name) as notebook:

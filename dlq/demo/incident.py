@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis
 
+from dlq.brokers.opening import open_queue
 from dlq.demo.display import Display, LogTally, QueueView, Teller, score_table
 from dlq.demo.scoreboard import Places, Scoreboard, score
 from dlq.demo.stops import Stops
 from dlq.demo.workers import LogLine
-from dlq.opening import open_queue
-from dlq.reading import Reading
+from dlq.engine.verify import verify
+from dlq.messages.reading import Reading
 from dlq.up.prefect_api import FlowRunState
-from dlq.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

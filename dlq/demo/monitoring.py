@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dlq.embedded import HOST, free_port
+from dlq.embedded.redis import HOST, free_port
 from dlq.up.service import Service
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import redis
 from rich.console import Console
 
+from dlq.config.settings import load_settings
 from dlq.demo.alarm import post
 from dlq.demo.display import Teller
 from dlq.demo.incident import Incident
@@ -20,7 +21,6 @@ from dlq.demo.stage import make_plan, own_home
 from dlq.demo.workforce import working
 from dlq.demo.world import World, make_world
 from dlq.errors import DlqError
-from dlq.settings import load_settings
 from dlq.up.command import running
 from dlq.up.services import Plan, answers
 

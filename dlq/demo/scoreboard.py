@@ -10,7 +10,7 @@ import orjson
 
 from dlq.demo.workers import DELIVERED, FAILED, UNREADABLE, LogLine
 from dlq.demo.world import Fate
-from dlq.ledger import fingerprint
+from dlq.records.ledger import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

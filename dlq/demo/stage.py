@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from dlq.config.announced import LOCK
+from dlq.config.settings import Settings
 from dlq.demo.monitoring import Monitoring
-from dlq.embedded import free_port
+from dlq.embedded.redis import free_port
 from dlq.errors import DlqError
-from dlq.settings import Settings
-from dlq.up.announced import LOCK
 from dlq.up.errors import UpRunningError
 from dlq.up.home import Home, hold
 from dlq.up.services import Plan

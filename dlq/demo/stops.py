@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dlq import bounces
 from dlq.demo.world import Fate
+from dlq.engine import bounces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dlq.config.queues import QueueConfig
     from dlq.demo.world import Letter
-    from dlq.ledger import RunRecord
-    from dlq.queues import QueueConfig
-    from dlq.reading import Reading
+    from dlq.messages.reading import Reading
+    from dlq.records.ledger import RunRecord
 
 _DOUBT: Final = 0.5  # of the limit: a signature that fails less often than this should not have been stopped
 

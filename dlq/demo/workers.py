@@ -20,8 +20,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dlq.ledger import fingerprint
-from dlq.settings import load_settings
+from dlq.config.settings import load_settings
+from dlq.records.ledger import fingerprint
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlq.assess import Assessment
-    from dlq.cluster.history import Rollout
-    from dlq.cluster.state import WorkerState
-    from dlq.loglines import LogLine
-    from dlq.metrics import Reading
-    from dlq.repository import Commit
-    from dlq.workers_api import Health
+    from dlq.engine.assess import Assessment
+    from dlq.systems.cluster.history import Rollout
+    from dlq.systems.cluster.state import WorkerState
+    from dlq.systems.loglines import LogLine
+    from dlq.systems.metrics import Reading
+    from dlq.systems.repository import Commit
+    from dlq.systems.workers_api import Health
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from dlq.signatures import CORRUPTED
+from dlq.messages.signatures import CORRUPTED
 
 
 class Family(StrEnum):

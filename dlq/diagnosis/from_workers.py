@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from dlq.cluster.state import MemoryKill, WorkerState
     from dlq.diagnosis.facts import Facts
     from dlq.diagnosis.symptoms import Symptom
+    from dlq.systems.cluster.state import MemoryKill, WorkerState
 
 _BROKEN = (
     "CrashLoopBackOff",

@@ -8,29 +8,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from dlq.cluster import connection
-from dlq.cluster.connection import Cluster
-from dlq.cluster.history import rollouts
-from dlq.cluster.logs import worker_lines
-from dlq.cluster.state import read_workers
 from dlq.diagnosis.facts import Facts
 from dlq.diagnosis.onset import merged, onset
 from dlq.diagnosis.sampling import own_fields, sample
 from dlq.errors import DlqError
-from dlq.logfiles import file_lines
-from dlq.metrics import Metrics, Reading
-from dlq.repository import Commit, Repository
-from dlq.workers_api import NOT_CONFIGURED, Health, WorkersApi
+from dlq.systems.cluster import connection
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.cluster.history import rollouts
+from dlq.systems.cluster.logs import worker_lines
+from dlq.systems.cluster.state import read_workers
+from dlq.systems.logfiles import file_lines
+from dlq.systems.metrics import Metrics, Reading
+from dlq.systems.repository import Commit, Repository
+from dlq.systems.workers_api import NOT_CONFIGURED, Health, WorkersApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlq.assess import Assessment
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.cluster.history import Rollout
-    from dlq.cluster.state import WorkerState
-    from dlq.loglines import LogLine
-    from dlq.settings import QueueConfig, Settings
+    from dlq.config.settings import QueueConfig, Settings
+    from dlq.engine.assess import Assessment
+    from dlq.systems.cluster.history import Rollout
+    from dlq.systems.cluster.state import WorkerState
+    from dlq.systems.loglines import LogLine
 
 T = TypeVar("T")
 _BEFORE = timedelta(hours=3)  # changes that long before the beginning are of interest

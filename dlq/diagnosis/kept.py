@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.records.notebook import Notebook
 
 _FIELD = "found"
 

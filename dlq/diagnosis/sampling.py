@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlq.brokers.base import Place
-from dlq.detection import CANDIDATES
 from dlq.diagnosis.facts import Sampled
 from dlq.diagnosis.shapes import shape
-from dlq.loglines import clean
-from dlq.reading import Reading
+from dlq.messages.detection import CANDIDATES
+from dlq.messages.reading import Reading
+from dlq.systems.loglines import clean
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.settings import FieldConfig, QueueConfig
+    from dlq.config.settings import FieldConfig, QueueConfig
 
 _PLACES = 20  # where in the queue is looked
 _EACH = 100  # messages a place

@@ -10,8 +10,8 @@ from dlq.diagnosis.families import Family, family_of, subject_of
 from dlq.diagnosis.onset import Onset, merged, onset
 
 if TYPE_CHECKING:
-    from dlq.assess import SignatureCount
     from dlq.diagnosis.facts import Facts
+    from dlq.engine.assess import SignatureCount
 
 
 _MOST = 0.8  # of a symptom's messages: then one error class names it

@@ -10,7 +10,7 @@ from dlq.diagnosis.onset import merged, onset
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dlq.assess import Assessment
+    from dlq.engine.assess import Assessment
 
 COLUMNS = [
     "failure",

@@ -3,9 +3,9 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from dlq.assess import Assessment
+from dlq.config.queues import Thresholds
 from dlq.durations import format_duration
-from dlq.queues import Thresholds
+from dlq.engine.assess import Assessment
 
 _WINDOW = 5
 """Minutes over which a growth is looked at, as the runbook's rule does."""

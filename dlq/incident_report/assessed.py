@@ -3,9 +3,9 @@
 from datetime import tzinfo
 from typing import Any
 
-from dlq import frames
-from dlq.assess import Assessment
+from dlq.engine.assess import Assessment
 from dlq.incident_report.tables import Table, markdown
+from dlq.summaries import frames
 
 
 def assessment_summary(found: Assessment) -> dict[str, Any]:

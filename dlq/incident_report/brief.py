@@ -4,11 +4,11 @@ import json
 from datetime import tzinfo
 from typing import Any
 
-from dlq import frames
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import Table, cell, markdown
-from dlq.story import Story
-from dlq.success import success_of
+from dlq.summaries import frames
+from dlq.summaries.story import Story
+from dlq.summaries.success import success_of
 
 
 def asked(story: Story, zone: tzinfo) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlq.assess import Assessment
+from dlq.engine.assess import Assessment
 
 _SHARE = 0.5
 _KEPT = 3

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta, tzinfo
 
 import pandas as pd
 
-from dlq.assess import Assessment
+from dlq.engine.assess import Assessment
 from dlq.incident_report.tables import Table
-from dlq.story import Story
-from dlq.timeline import Event
+from dlq.records.timeline import Event
+from dlq.summaries.story import Story
 
 _WAVES_SHOWN = 12
 _MOST_EVENTS = 200

@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 
 from dlq.incident_report.times import Times
 from dlq.notices import State
-from dlq.story import Story
+from dlq.summaries.story import Story
 
 PUBLIC = {
     State.RESOLVED: "resolved",

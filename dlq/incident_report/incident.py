@@ -5,24 +5,24 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Self
 
-from dlq import frames
-from dlq.assess import Assessment
-from dlq.bounces import stopped
-from dlq.customers import Affected, remembered
+from dlq.config.settings import QueueConfig
 from dlq.diagnosis.kept import kept
 from dlq.durations import format_duration
+from dlq.engine.assess import Assessment
+from dlq.engine.bounces import stopped
 from dlq.incident_report import advice, drafts
 from dlq.incident_report.brief import asked
 from dlq.incident_report.cause import Cause, main_failure, of_diagnosis
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import MOST_ROWS, Table
 from dlq.incident_report.times import Times, times
-from dlq.notebook import Notebook
 from dlq.notices import Delivery, State, deliveries
 from dlq.notices.words import outcome_state
-from dlq.settings import QueueConfig
-from dlq.story import Story
-from dlq.timeline import Event, timeline
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import Event, timeline
+from dlq.summaries import frames
+from dlq.summaries.customers import Affected, remembered
+from dlq.summaries.story import Story
 
 _QUIET_KINDS = frozenset({"assessment", "verified", "begun", "wave", "ended", "alert"})
 """Kinds of events that changed nothing by themselves; waves are told in one line."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dlq import frames, plots
 from dlq.incident_report.incident import IncidentReport
+from dlq.summaries import frames, plots
 
 _COUNTS = ("selected", "delivered", "bounced", "pending", "quarantined", "dropped", "rolled_back", "unexplained")
 

@@ -1,15 +1,15 @@
 """What the public status page is told of an incident: of a severe one only, its end only when it had a beginning."""
 
-from dlq.assess import Assessment
+from dlq.config.policy import Severity
+from dlq.config.settings import Settings
+from dlq.engine.assess import Assessment
 from dlq.incident_report.drafts import PUBLIC, Draft, status_page
 from dlq.incident_report.times import Times, times
-from dlq.notebook import Notebook
 from dlq.notices import Delivery, Notice, State, update_status_page
 from dlq.notices.words import outcome_state
-from dlq.policy import Severity
-from dlq.settings import Settings
-from dlq.story import Story
-from dlq.timeline import timeline
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import timeline
+from dlq.summaries.story import Story
 
 _SEVERE = frozenset({Severity.HIGH, Severity.CRITICAL})
 

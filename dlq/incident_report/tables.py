@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dlq.frames import rows
+from dlq.summaries.frames import rows
 
 MOST_ROWS = 50
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dlq.assess import Assessment
 from dlq.durations import format_duration
+from dlq.engine.assess import Assessment
 from dlq.notices import State
-from dlq.story import Story
-from dlq.timeline import Event
+from dlq.records.timeline import Event
+from dlq.summaries.story import Story
 
 PROGRAMS = frozenset({"", "alertmanager", "nobody", "prefect"})
 """Who is no person."""

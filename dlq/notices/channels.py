@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.config.settings import Settings
     from dlq.notices.notice import Notice
     from dlq.notices.slack_channel import SlackChannel
-    from dlq.settings import Settings
+    from dlq.records.notebook import Notebook
 
 SLACK, OTHERS = "slack", "apprise"
 

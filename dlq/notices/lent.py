@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from dlq.notebook import Entry, Notebook
+    from dlq.records.notebook import Entry, Notebook
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlq.policy import Severity
+    from dlq.config.policy import Severity
 
 
 @dataclass(frozen=True, slots=True)

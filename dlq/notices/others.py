@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import apprise
 
+from dlq.config.policy import Severity
 from dlq.errors import ChannelError, ChannelRefusedError
-from dlq.policy import Severity
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.config.settings import Settings
     from dlq.notices.channels import Channel
     from dlq.notices.notice import Notice
-    from dlq.settings import Settings
+    from dlq.records.notebook import Notebook
 
 QUIET = frozenset({"progress"})
 """Kinds of notices that wake nobody: they are for Slack's thread only."""

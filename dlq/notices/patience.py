@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dlq.errors import DlqError
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
     from dlq.notices.notice import Notice
+    from dlq.records.notebook import Notebook
 
 MOST = 10.0
 """Seconds that a channel may cost a run; then it is left alone for the rest of the run."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dlq import approvals
+from dlq.admission import approvals
 from dlq.notices.incident import Incident, Question, State
 
 if TYPE_CHECKING:
-    from dlq.approvals import Asked
-    from dlq.notebook import Notebook
+    from dlq.admission.approvals import Asked
+    from dlq.records.notebook import Notebook
 
 _SIGNATURES = 6
 

@@ -11,20 +11,20 @@ import orjson
 
 from dlq.brokers.memory_notebook import MemoryNotebook
 from dlq.errors import ChannelError, ChannelRefusedError, DlqError
-from dlq.notebook import Entry
 from dlq.notices.bounded import Call, LateError, within
 from dlq.notices.channels import SLACK, channels, not_configured, slack
 from dlq.notices.incident import note_incident, read_incident
 from dlq.notices.lent import LentNotebook
 from dlq.notices.notice import Delivery, Notice, Reached
 from dlq.notices.patience import Patience
+from dlq.records.notebook import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dlq.notebook import Notebook
+    from dlq.config.settings import Settings
     from dlq.notices.channels import Channel
-    from dlq.settings import Settings
+    from dlq.records.notebook import Notebook
 
 _AT_ONCE = ("state", "question", "decision", "severity", "level")
 """Facts of an incident that are shown at once when they change; counts can wait some seconds."""

@@ -10,14 +10,14 @@ from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlq import approvals
-from dlq.approvals import Answer, Decision
+from dlq.admission import approvals
+from dlq.admission.approvals import Answer, Decision
 from dlq.errors import BadArgumentError, NotAllowedError, NotGenuineError
 from dlq.notices.slack_blocks import APPROVE, REJECT
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
-    from dlq.settings import Settings
+    from dlq.config.settings import Settings
+    from dlq.records.notebook import Notebook
 
 FRESH = 300
 """Seconds after which a request is too old to be believed: somebody may have kept it to send it again."""

@@ -16,12 +16,12 @@ from dlq.notices.slack_blocks import SECTION, Block, incident_message, lines_mes
 from dlq.notices.slack_client import call, clients
 from dlq.notices.slack_message import IncidentMessage, Place
 from dlq.notices.slack_text import cut, escaped
-from dlq.timeline import Event, timeline
+from dlq.records.timeline import Event, timeline
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.config.settings import Settings
     from dlq.notices.notice import Notice
-    from dlq.settings import Settings
+    from dlq.records.notebook import Notebook
 
 _TOLD_ALREADY = timedelta(minutes=2)
 _BROADCAST = frozenset({"escalation"})

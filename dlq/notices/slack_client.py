@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from slack_sdk.http_retry.response import HttpResponse
     from slack_sdk.http_retry.state import RetryState
 
-    from dlq.settings import Settings
+    from dlq.config.settings import Settings
 
 LONGEST_REST = 2
 """Seconds of rest that Slack may ask of us; when it wants more, the notice goes without Slack."""

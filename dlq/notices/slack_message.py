@@ -17,8 +17,8 @@ from dlq.notices.slack_client import call, error_code
 if TYPE_CHECKING:
     from slack_sdk import WebClient
 
-    from dlq.notebook import Notebook
     from dlq.notices.slack_blocks import Block
+    from dlq.records.notebook import Notebook
 
 CLAIM = timedelta(seconds=15)
 """How long a process that means to post is believed to be at it."""

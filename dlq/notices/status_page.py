@@ -11,9 +11,9 @@ import httpx
 from dlq.errors import ChannelError, ChannelRefusedError
 
 if TYPE_CHECKING:
-    from dlq.notebook import Notebook
+    from dlq.config.settings import Settings
     from dlq.notices.notice import Notice
-    from dlq.settings import Settings
+    from dlq.records.notebook import Notebook
 
 STATUS_PAGE = "status page"
 _SECONDS = 3.0  # for each step of the call: to connect, to send, to be answered

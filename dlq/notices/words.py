@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dlq.bounces import stopped
 from dlq.brokers.base import Place
 from dlq.durations import format_duration
-from dlq.ledger import unpack_signatures
+from dlq.engine.bounces import stopped
+from dlq.engine.run import Request
+from dlq.messages.signatures import Signature
 from dlq.notices.incident import State, Verdict
 from dlq.notices.notice import Notice
+from dlq.records.ledger import unpack_signatures
 from dlq.redaction import redact
-from dlq.run import Request
-from dlq.signatures import Signature
 
 if TYPE_CHECKING:
-    from dlq.assess import Assessment
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.ledger import RunRecord
-    from dlq.settings import QueueConfig
-    from dlq.story import Story
+    from dlq.config.settings import QueueConfig
+    from dlq.engine.assess import Assessment
+    from dlq.records.ledger import RunRecord
+    from dlq.summaries.story import Story
 
 _SIGNATURES = 8
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dlq import samples
+from dlq.summaries import samples
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dlq.metrics import Metrics
-    from dlq.notebook import Notebook
+    from dlq.records.notebook import Notebook
+    from dlq.systems.metrics import Metrics
 
 STEP = timedelta(minutes=5)
 OWN = "own samples"

@@ -15,7 +15,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dlq.notebook import Notebook
+    from dlq.records.notebook import Notebook
 
 TOPIC = "days"
 MOST_DAYS = 29

@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from dlq.frames import rows
+from dlq.summaries.frames import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dlq import policy, samples
-from dlq.assess import assess
+from dlq.config import policy
+from dlq.engine.assess import assess
 from dlq.reports import course as courses
 from dlq.reports.days import Day, SignatureDay, bounded, days, keep
 from dlq.reports.taken import taken_since
+from dlq.summaries import samples
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-    from dlq.assess import Assessment, SignatureCount
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.metrics import Metrics
-    from dlq.notebook import Notebook
+    from dlq.config.settings import QueueConfig
+    from dlq.engine.assess import Assessment, SignatureCount
+    from dlq.records.notebook import Notebook
     from dlq.reports.course import Course
     from dlq.reports.taken import Taken
-    from dlq.settings import QueueConfig
+    from dlq.systems.metrics import Metrics
 
 DAY = timedelta(days=1)
 _LONGEST = timedelta(days=8)  # an older report is no day before

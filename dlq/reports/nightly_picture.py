@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from dlq.plots import DARK, LIGHT, SERIES, style
 from dlq.reports.nightly_frames import signature_frame
+from dlq.summaries.plots import DARK, LIGHT, SERIES, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from dlq.policy import Severity
+from dlq.config.policy import Severity
 from dlq.reports.markdown import cell, listed, table
 from dlq.reports.nightly_frames import age_text, queue_frame, signature_frame
 

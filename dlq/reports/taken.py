@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlq.ledger import ENTRY_COLUMNS, unpack_signatures
-from dlq.run import Kind
-from dlq.signatures import OTHERS, Signature
+from dlq.engine.run import Kind
+from dlq.messages.signatures import OTHERS, Signature
+from dlq.records.ledger import ENTRY_COLUMNS, unpack_signatures
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.ledger import RunRecord
+    from dlq.records.ledger import RunRecord
 
 _ROW = np.dtype(ENTRY_COLUMNS)
 _RUNS = 1_000  # newest runs that are looked at; a queue that has more in a week has other worries

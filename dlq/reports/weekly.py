@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dlq.engine.run import Kind
 from dlq.reports import course as courses
 from dlq.reports.days import days
 from dlq.reports.thresholds import propose
-from dlq.run import Kind
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from dlq.brokers.base import DeadLetterQueue
-    from dlq.ledger import RunRecord
-    from dlq.metrics import Metrics
-    from dlq.notebook import Notebook
+    from dlq.config.settings import QueueConfig
+    from dlq.records.ledger import RunRecord
+    from dlq.records.notebook import Notebook
     from dlq.reports.course import Course
     from dlq.reports.days import Day
     from dlq.reports.thresholds import Proposal
-    from dlq.settings import QueueConfig
+    from dlq.systems.metrics import Metrics
 
 WEEK = timedelta(days=7)
 _STEP = timedelta(minutes=5)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from dlq.plots import DARK, LIGHT, SERIES, style
+from dlq.summaries.plots import DARK, LIGHT, SERIES, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

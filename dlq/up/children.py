@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dlq.embedded import die_with_parent
+from dlq.embedded.redis import die_with_parent
 
 STOP_SECONDS: Final = 10.0
 MOST_LOG_BYTES: Final = 10_000_000

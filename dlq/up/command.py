@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from dlq.config.settings import load_settings
 from dlq.errors import DlqError
-from dlq.settings import load_settings
 from dlq.up.guard import Guard
 from dlq.up.home import hold
 from dlq.up.leftovers import in_hand

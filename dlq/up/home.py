@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlq.embedded import HOST
+from dlq.config.announced import LOCK, STATE
+from dlq.embedded.redis import HOST
 from dlq.errors import ConfigError
-from dlq.up.announced import LOCK, STATE
 from dlq.up.errors import PortInUseError, UpRunningError
 
 
@@ -59,7 +59,7 @@ class Home:
         return token
 
     def announce(self, state: Mapping[str, Any]) -> None:
-        """Write where everything is, for other commands in this home; see dlq.up.announced."""
+        """Write where everything is, for other commands in this home; see dlq.config.announced."""
         fresh = self.folder / f"{STATE}.new"
         fresh.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
         fresh.replace(self.folder / STATE)

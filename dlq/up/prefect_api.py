@@ -15,7 +15,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from dlq.embedded import HOST
+from dlq.embedded.redis import HOST
 from dlq.up.errors import PrefectApiError
 
 if TYPE_CHECKING:

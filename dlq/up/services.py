@@ -13,9 +13,9 @@ from typing import Final
 import redis
 from pydantic import SecretStr
 
-from dlq.embedded import HOST, EmbeddedRedis
+from dlq.config.settings import Settings
+from dlq.embedded.redis import HOST, EmbeddedRedis
 from dlq.errors import ConfigError
-from dlq.settings import Settings
 from dlq.up.home import Home, require_free_port
 from dlq.up.leftovers import take_up
 from dlq.up.prefect_api import PrefectApi

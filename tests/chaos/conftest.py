@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 from tests.chaos.truth import Counts, World
 from tests.servers import ServerFactory, find_redis_server
 

@@ -15,15 +15,15 @@ from typing import Any, Generic, TypeVar
 
 from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.drive import drive
-from dlq.edits import Edit
-from dlq.ledger import RunRecord
-from dlq.pace import Mode, Pace
-from dlq.queues import QueueConfig
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, Run, resume, start
-from dlq.selectors import Selector
-from dlq.sift import Decider, Verdict, Wave
+from dlq.config.queues import QueueConfig
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, Run, resume, start
+from dlq.engine.sift import Decider, Verdict, Wave
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Mode, Pace
+from dlq.records.ledger import RunRecord
 from tests.chaos.truth import QUEUE
 
 T = TypeVar("T")

@@ -15,12 +15,12 @@ from dlq.brokers.base import Place
 from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
-from dlq.drive import drive
-from dlq.pace import Pace
-from dlq.queues import QueueConfig
-from dlq.run import Kind, Request, Run, start
-from dlq.selectors import Selector
-from dlq.sift import Wave
+from dlq.config.queues import QueueConfig
+from dlq.engine.run import Kind, Request, Run, start
+from dlq.engine.sift import Wave
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
 from tests.clusters import TestCluster
 from tests.servers import find_redis_server, missing
 

@@ -4,9 +4,9 @@ import pytest
 
 from dlq.brokers.base import REDRIVE, Batch, Place, Route
 from dlq.brokers.redis_list import RedisListQueue
+from dlq.engine.rollback import roll_back
 from dlq.errors import BrokerUnreachableError
-from dlq.ledger import entry_prefix, fingerprint
-from dlq.rollback import roll_back
+from dlq.records.ledger import entry_prefix, fingerprint
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import Fuse, FusedQueue, drain
 from tests.chaos.proxy import LossyProxy, script_name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import Fuse, FusedQueue, Job, drain, go_on
 from tests.chaos.trials import RUN, expected_after

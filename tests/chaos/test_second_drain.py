@@ -3,7 +3,7 @@
 import pytest
 
 from dlq.errors import LockedError, LockLostError
-from dlq.ledger import RunRecord
+from dlq.records.ledger import RunRecord
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import Fuse, FusedQueue, Job, drain
 from tests.chaos.trials import RUN, expected_after

@@ -9,8 +9,8 @@ from itertools import cycle
 import pytest
 import redis
 
+from dlq.engine.rollback import roll_back
 from dlq.errors import QueueDisturbedError
-from dlq.rollback import roll_back
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import Fuse, FusedQueue, Job, drain, go_on
 from tests.chaos.trials import RUN

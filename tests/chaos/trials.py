@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.ledger import RunRecord
+from dlq.records.ledger import RunRecord
 from tests.chaos.drainer import ONCE, PACE, Job, Order
 from tests.chaos.truth import Counts, Expected, World, compare_places, kind_of, make_messages
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import redis
 
-from dlq.queues import QueueConfig
+from dlq.config.queues import QueueConfig
 
 QUEUE = "jobs"
 KINDS = ("order.created", "email.send", "image.resize")

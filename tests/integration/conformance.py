@@ -20,15 +20,15 @@ from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
-from dlq.embedded_rabbit import EmbeddedRabbit
-from dlq.ledger import RunRecord, entry_prefix, fingerprint
-from dlq.notebook import Notebook
-from dlq.reading import Reading
-from dlq.rollback import Undone, roll_back
-from dlq.run import Kind, Request, Run, start
-from dlq.settings import QueueConfig
-from dlq.sift import Verdict
-from dlq.verify import Outcome, verify
+from dlq.config.settings import QueueConfig
+from dlq.embedded.rabbit import EmbeddedRabbit
+from dlq.engine.rollback import Undone, roll_back
+from dlq.engine.run import Kind, Request, Run, start
+from dlq.engine.sift import Verdict
+from dlq.engine.verify import Outcome, verify
+from dlq.messages.reading import Reading
+from dlq.records.ledger import RunRecord, entry_prefix, fingerprint
+from dlq.records.notebook import Notebook
 from tests.clusters import TestCluster
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))

@@ -8,10 +8,10 @@ import redis
 from dlq.brokers.base import Place, Route
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.embedded import EmbeddedRedis
-from dlq.ledger import entry_prefix, fingerprint
-from dlq.settings import QueueConfig
-from dlq.sift import Sift, Verdict
+from dlq.config.settings import QueueConfig
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.sift import Sift, Verdict
+from dlq.records.ledger import entry_prefix, fingerprint
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
 MESSAGES = [b"%d:%s" % (number, b"x" * (number % 700)) for number in range(2500)]

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from dlq.notebook import Notebook
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import Settings
-from dlq.timeline import timeline
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import Settings
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import timeline
 from tests.alert_loop import Loop, until
 
 pytestmark = pytest.mark.timeout(600)

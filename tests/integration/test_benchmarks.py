@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dlq.embedded_rabbit import find_rabbitmq
+from dlq.embedded.rabbit import find_rabbitmq
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {"name", "value", "unit", "baseline", "ratio", "target", "ok"}

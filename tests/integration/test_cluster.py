@@ -13,16 +13,16 @@ from redis.crc import key_slot
 
 from dlq.brokers.base import Place
 from dlq.brokers.cluster_wire import ClusterReply, ClusterWire
+from dlq.brokers.opening import open_queue
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.edits import Edit
+from dlq.config.settings import load_settings
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, start
 from dlq.errors import BrokerUnreachableError, WrongKeyTypeError
-from dlq.opening import open_queue
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
-from dlq.settings import load_settings
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
 from tests.clusters import TestCluster
 from tests.integration.conformance import CONFIG, KEYS, ClusterDesk, is_of, letter
 

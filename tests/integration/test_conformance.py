@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dlq.brokers.base import Place
-from dlq.edits import Edit
-from dlq.run import Kind
-from dlq.selectors import Selector
+from dlq.engine.run import Kind
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
 from tests.integration.conformance import ADAPTERS, Desk, batch_of, commit, is_of, letter, only, open_desk
 
 LETTERS = [letter(number, padding="x" * (number % 300)) for number in range(230)]

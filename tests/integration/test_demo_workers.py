@@ -14,7 +14,7 @@ import redis
 from dlq.demo.scoreboard import Places, score
 from dlq.demo.workers import LogLine
 from dlq.demo.world import Letter, make_world
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 LIVE, DLQ = "tokpulse:webhooks", "tokpulse:dlq:webhooks"
 

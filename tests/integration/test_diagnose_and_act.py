@@ -10,10 +10,10 @@ import redis
 
 from dlq.actions.book import Book, State
 from dlq.actions.undo import undo_actions
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
-from dlq.timeline import Event, timeline
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.records.timeline import Event, timeline
 from flows.act import act
 from flows.diagnose import diagnose
 from flows.drain import drain

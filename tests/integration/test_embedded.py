@@ -12,7 +12,7 @@ import psutil
 import pytest
 import redis
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 from dlq.errors import EmbeddedServerError
 from tests.servers import ServerFactory
 
@@ -65,7 +65,7 @@ def test_it_takes_another_port_when_the_race_was_lost(
     with socket.create_server(("127.0.0.1", 0)) as probe:
         free = probe.getsockname()[1]
     choices = iter([embedded_server.port, free])
-    monkeypatch.setattr("dlq.embedded.free_port", lambda: next(choices))
+    monkeypatch.setattr("dlq.embedded.redis.free_port", lambda: next(choices))
     with EmbeddedRedis() as server:
         assert server.port == free
         assert redis.Redis.from_url(server.url).info("server")["process_id"] == server.pid
@@ -91,7 +91,7 @@ def test_it_ends_with_its_killed_parent(tmp_path: Path) -> None:
     """When the process that started it is killed, the server does not stay behind."""
     script = (
         "import pathlib, sys, time\n"
-        "from dlq.embedded import EmbeddedRedis\n"
+        "from dlq.embedded.redis import EmbeddedRedis\n"
         "server = EmbeddedRedis(folder=pathlib.Path(sys.argv[1])).start()\n"
         "print(server.pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -7,8 +7,8 @@ import redis
 
 from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.drive import drive
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.run import Kind, Request, Run, resume, start
 from dlq.errors import (
     AuthError,
     BrokerError,
@@ -18,9 +18,9 @@ from dlq.errors import (
     ReadOnlyReplicaError,
     WrongKeyTypeError,
 )
-from dlq.pace import Pace
-from dlq.run import Kind, Request, Run, resume, start
-from dlq.selectors import Selector
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
 from tests.integration.conformance import CONFIG, KEYS, RedisDesk, letter
 from tests.servers import ServerFactory
 

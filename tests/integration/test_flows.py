@@ -15,13 +15,13 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.states import AwaitingRetry
 
-from dlq.alerts import Alert
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
-from dlq.run import run_id_of
-from dlq.settings import load_settings
-from dlq.stop import ask
-from dlq.timeline import timeline
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.run import run_id_of
+from dlq.records.alerts import Alert
+from dlq.records.stop import ask
+from dlq.records.timeline import timeline
 from flows.assess import assess
 from flows.drain import drain
 from flows.incident import incident

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import redis
 
-from dlq import customers
-from dlq.assess import assess
 from dlq.brokers.base import DeadLetterQueue
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import Settings
 from dlq.diagnosis.kept import keep
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.assess import assess
+from dlq.engine.run import Kind, Request, start
 from dlq.incident_report import IncidentReport, markdown, page, write
-from dlq.notebook import Notebook
 from dlq.notices import Notice, send
-from dlq.opening import open_notebook, open_queue
-from dlq.run import Kind, Request, start
-from dlq.settings import Settings
-from dlq.story import Story
-from dlq.timeline import tell
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import tell
+from dlq.summaries import customers
+from dlq.summaries.story import Story
 from tests.messages import dead_letters
 
 RUN, DLQ, LIVE = "webhooks-2026-11-25-0900-abcdef", "tokpulse:dlq:webhooks", "tokpulse:webhooks"

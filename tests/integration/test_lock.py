@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from dlq.brokers.base import Place, Route
-from dlq.chunks import MAX_MESSAGES
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.chunks import MAX_MESSAGES
+from dlq.engine.run import Kind, resume
 from dlq.errors import LockedError, LockLostError
-from dlq.run import Kind, resume
-from dlq.selectors import Selector
+from dlq.messages.selectors import Selector
 from tests.integration.conformance import CONFIG, Desk, RedisDesk, batch_of, letter
 
 LETTERS = [letter(number) for number in range(60)]

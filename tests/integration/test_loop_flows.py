@@ -17,10 +17,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL
 
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.records.timeline import timeline
 from flows.drain import drain
 from tests.integration.test_flows import attempt, retry, state_type
 from tests.simworkers import Body, Workers

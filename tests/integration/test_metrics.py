@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dlq.metrics import Metrics, Reading
-from dlq.settings import Settings
+from dlq.config.settings import Settings
+from dlq.systems.metrics import Metrics, Reading
 from tests.certificates import make_certificates
 from tests.prometheus_server import Shown, prometheus_server
 

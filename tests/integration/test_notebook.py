@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.notebook import Entry, Notebook
-from dlq.timeline import tell, timeline
+from dlq.records.notebook import Entry, Notebook
+from dlq.records.timeline import tell, timeline
 from tests.integration.conformance import ADAPTERS, open_desk
 
 NOW = datetime.now(UTC).replace(microsecond=123_000)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.config.policy import Severity
+from dlq.config.settings import Settings
 from dlq.notices import Delivery, Notice, Reached, send
-from dlq.policy import Severity
-from dlq.settings import Settings
 from tests.web_fake import HANG, Answer, WebFake, web_fake
 
 RUN = "webhooks-1"

@@ -13,7 +13,7 @@ import pytest
 import redis
 from playwright.sync_api import Page, expect
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 from tests.browser import PrefectUi, browser_page
 from tests.prefect_site import PrefectSite
 

@@ -19,17 +19,17 @@ from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
 from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
-from dlq.drive import drive
-from dlq.edits import Edit
-from dlq.embedded import EmbeddedRedis
-from dlq.embedded_rabbit import EmbeddedRabbit
+from dlq.config.queues import QueueConfig
+from dlq.embedded.rabbit import EmbeddedRabbit
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, start
 from dlq.errors import AuthError, BrokerUnreachableError, DeliveryLimitError, QueueMissingError, UnroutableError
-from dlq.pace import Pace
-from dlq.queues import QueueConfig
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
-from dlq.timeline import timeline
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
+from dlq.records.timeline import timeline
 from tests.integration.conformance import CONFIG, KEYS, RabbitDesk, is_of, letter
 
 EMAIL = Selector(types=("email",))

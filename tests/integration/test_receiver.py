@@ -24,12 +24,12 @@ from pydantic import SecretStr
 
 from deployments.receiver import incidents
 from deployments.receiver.starting import Prefect
-from dlq import stop
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook, open_queue
-from dlq.run import Kind, Request, start
-from dlq.settings import Settings
-from dlq.timeline import Event, timeline
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.run import Kind, Request, start
+from dlq.records import stop
+from dlq.records.timeline import Event, timeline
 from flows.incident import incident
 from tests.receivers import BEARER, SINCE, TOKEN, Served, alert, payload, receiving
 

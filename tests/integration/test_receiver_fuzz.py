@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from schemathesis import BaseSchema, Case, GenerationMode, Response
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from dlq.embedded import EmbeddedRedis
-from dlq.settings import Settings
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
 from flows.incident import incident
 from tests.receivers import BEARER, TOKEN, receiving
 

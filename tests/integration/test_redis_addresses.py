@@ -10,16 +10,16 @@ import pytest
 import redis
 
 from dlq.brokers.base import Place
-from dlq.drive import drive
-from dlq.embedded import EmbeddedRedis, free_port
-from dlq.embedded_cluster import until
+from dlq.brokers.opening import open_queue
+from dlq.config.settings import load_settings
+from dlq.embedded.cluster import until
+from dlq.embedded.redis import EmbeddedRedis, free_port
+from dlq.engine.run import Kind, Request, Run, start
+from dlq.engine.sift import Wave
 from dlq.errors import BrokerUnreachableError, ConfigError
-from dlq.ledger import RunRecord
-from dlq.opening import open_queue
-from dlq.pace import Mode, Pace
-from dlq.run import Kind, Request, Run, start
-from dlq.settings import load_settings
-from dlq.sift import Wave
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Mode, Pace
+from dlq.records.ledger import RunRecord
 from tests.certificates import make_certificates
 from tests.integration.conformance import CONFIG, letter
 from tests.servers import find_redis_server, missing, new_server

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 from flows.depth_report import depth_report
 from flows.drain import drain
 from flows.weekly_review import weekly_review
@@ -137,8 +137,8 @@ def test_memory_does_not_grow_with_the_queue(client: redis.Redis, embedded_serve
             fill(client, 2_000)
         code = (
             "import re; from pathlib import Path; from zoneinfo import ZoneInfo;"
-            "from dlq.settings import load_settings;"
-            "from dlq.opening import open_queue, open_notebook; from dlq.metrics import Metrics;"
+            "from dlq.config.settings import load_settings;"
+            "from dlq.brokers.opening import open_queue, open_notebook; from dlq.systems.metrics import Metrics;"
             "from dlq.reports.nightly import look; from dlq.reports import nightly_words; s = load_settings()\n"
             "with open_queue(s, 'webhooks') as (q, c), open_notebook(s, 'webhooks') as n:\n"
             "    night = look(q, c, n, Metrics.of(s), ZoneInfo('UTC'))\n"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dlq.brokers.base import Batch, Hold, Place, Route
-from dlq.edits import Edit
+from dlq.engine.run import Kind
 from dlq.errors import BadArgumentError, BrokerUnreachableError, RunNotFoundError
-from dlq.run import Kind
-from dlq.selectors import Selector
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
 from tests.integration.conformance import ADAPTERS, Desk, is_of, letter, open_desk
 
 LETTERS = [letter(number) for number in range(60)]
@@ -163,8 +163,8 @@ def test_an_interrupted_rollback_goes_on(desk: Desk, commits: int, edit: Edit, m
     strangers = [letter(number) for number in range(900, 905)]
     desk.run(selector=EMAIL, edit=edit)
     desk.put(*strangers, place=Place.LIVE)
-    monkeypatch.setattr("dlq.chunks.MAX_MESSAGES", 12)  # so that a pass takes several commits
-    monkeypatch.setattr("dlq.chunks.ChunkSize.count", lambda _self, remaining: min(12, remaining))
+    monkeypatch.setattr("dlq.engine.chunks.MAX_MESSAGES", 12)  # so that a pass takes several commits
+    monkeypatch.setattr("dlq.engine.chunks.ChunkSize.count", lambda _self, remaining: min(12, remaining))
     with monkeypatch.context() as patch:
         cut_after(desk, commits, patch)
         with pytest.raises(Cut):

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dlq.assess import assess
 from dlq.brokers.base import Place, Route
-from dlq.notebook import Notebook
-from dlq.policy import Severity
-from dlq.run import Kind
-from dlq.samples import Sample, growth_per_minute, history, look, take
-from dlq.status import look as status
+from dlq.config.policy import Severity
+from dlq.engine.assess import assess
+from dlq.engine.run import Kind
+from dlq.records.notebook import Notebook
+from dlq.summaries.samples import Sample, growth_per_minute, history, look, take
+from dlq.summaries.status import look as status
 from tests.integration.conformance import ADAPTERS, CONFIG, Desk, MemoryDesk, batch_of, letter, open_desk
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -17,8 +17,8 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
+from dlq.config.settings import Settings, load_settings, secrets_of
 from dlq.errors import ConfigError
-from dlq.settings import Settings, load_settings, secrets_of
 from flows.act import act
 from flows.assess import assess
 from flows.diagnose import diagnose

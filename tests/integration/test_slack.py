@@ -11,13 +11,13 @@ import redis
 
 from dlq.brokers.redis_notebook import RedisNotebook
 from dlq.brokers.redis_wire import Wire
-from dlq.embedded import EmbeddedRedis
+from dlq.config.policy import Severity
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
 from dlq.notices import Notice, Question, Reached, State, Verdict, deliveries, send, show
 from dlq.notices import patience as patience_module
 from dlq.notices import slack_message as message_module
-from dlq.policy import Severity
-from dlq.settings import Settings
-from dlq.timeline import tell
+from dlq.records.timeline import tell
 from tests.slack_server import CHANNEL, NAME, TOKEN, FakeSlack, Fault, fake_slack, texts
 
 RUN = "webhooks-2026-11-25-0900-abcdef"

@@ -16,11 +16,11 @@ from deployments.receiver.notebooks import Notebooks
 from deployments.receiver.routes import slack as route
 from deployments.receiver.starting import Prefect
 from deployments.receiver.tools import Receiver
-from dlq import approvals
-from dlq.embedded import EmbeddedRedis
+from dlq.admission import approvals
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
 from dlq.notices import Notice, send
-from dlq.opening import open_notebook
-from dlq.settings import Settings
 from tests.presses import SECRET, body_of, buttons, signed
 from tests.slack_server import CHANNEL, TOKEN, FakeSlack, Fault, fake_slack, texts
 from tests.unit.test_plan import plan

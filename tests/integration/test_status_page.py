@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import redis
 
-from dlq.assess import assess
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.embedded import EmbeddedRedis
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.assess import assess
+from dlq.engine.run import Kind, Request, start
 from dlq.incident_report.public import close_page, open_page
 from dlq.notices import Notice, Reached, update_status_page
-from dlq.opening import open_notebook, open_queue
-from dlq.run import Kind, Request, start
-from dlq.settings import Settings
-from dlq.story import Story
+from dlq.summaries.story import Story
 from tests.messages import dead_letters
 from tests.web_fake import DROP, HANG, Answer, WebFake, web_fake
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from dlq.embedded import EmbeddedRedis
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
 from dlq.notices import deliveries
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
 from flows.incident import incident
 from tests.messages import dead_letters
 from tests.slack_server import CHANNEL, TOKEN, FakeSlack, Fault, fake_slack, texts

@@ -7,15 +7,15 @@ import pytest
 import redis
 
 from dlq.brokers.redis_list import RedisListQueue
-from dlq.edits import Edit
-from dlq.embedded import EmbeddedRedis
-from dlq.pace import Pace
-from dlq.reading import Reading
-from dlq.rollback import Undone, roll_back
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
-from dlq.settings import QueueConfig
-from dlq.verify import Outcome, verify
+from dlq.config.settings import QueueConfig
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.rollback import Undone, roll_back
+from dlq.engine.run import Kind, Request, start
+from dlq.engine.verify import Outcome, verify
+from dlq.messages.edits import Edit
+from dlq.messages.reading import Reading
+from dlq.messages.selectors import Selector
+from dlq.pacing.pace import Pace
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
 TWIN = b'{"type":"webhook","id":"twin"}'

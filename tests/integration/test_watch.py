@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from dlq.ahead import Ahead
 from dlq.brokers.base import Place
-from dlq.selectors import Selector
-from dlq.tallies import Tallies
-from dlq.watch import Watch
-from dlq.windows import Action, Decision
+from dlq.messages.selectors import Selector
+from dlq.pacing.ahead import Ahead
+from dlq.pacing.tallies import Tallies
+from dlq.pacing.watch import Watch
+from dlq.pacing.windows import Action, Decision
 from tests.integration.conformance import ADAPTERS, CONFIG, Desk, letter, open_desk
 
 CAUSES = ("TimeoutError: gateway", "KeyError: 'amount'", "ValueError: bad date")

@@ -8,8 +8,8 @@ import pytest
 from kubernetes import client
 
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.cluster.connection import Cluster
-from dlq.notebook import Notebook
+from dlq.records.notebook import Notebook
+from dlq.systems.cluster.connection import Cluster
 from tests.kubernetes import objects
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.real import RealCluster, real_cluster

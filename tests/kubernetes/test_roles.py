@@ -6,11 +6,11 @@ import pytest
 
 from dlq.actions.book import Book, State
 from dlq.actions.scale import put_back, scale_up
-from dlq.cluster.connection import Cluster
-from dlq.cluster.history import rollouts
-from dlq.cluster.state import read_workers
 from dlq.errors import ClusterError, ClusterForbiddenError
-from dlq.notebook import Notebook
+from dlq.records.notebook import Notebook
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.cluster.history import rollouts
+from dlq.systems.cluster.state import read_workers
 from tests.kubernetes import objects
 from tests.kubernetes.worlds import World, eventually
 

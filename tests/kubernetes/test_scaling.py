@@ -7,11 +7,11 @@ import pytest
 
 from dlq.actions.book import Action, Book, State
 from dlq.actions.scale import put_back, scale_up, start_workers, stop_workers
-from dlq.cluster import scaling
-from dlq.cluster.connection import Cluster
 from dlq.errors import ClusterConflictError, ClusterError, ClusterNotFoundError, ClusterSilentError
-from dlq.notebook import Notebook
-from dlq.timeline import timeline
+from dlq.records.notebook import Notebook
+from dlq.records.timeline import timeline
+from dlq.systems.cluster import scaling
+from dlq.systems.cluster.connection import Cluster
 from tests.kubernetes.worlds import World, eventually
 
 WORKERS = "webhook-workers"

@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dlq.cluster.connection import Cluster
-from dlq.cluster.history import rollouts
-from dlq.cluster.logs import worker_lines
-from dlq.cluster.state import read_workers
-from dlq.cluster.usage import read_usage
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.cluster.history import rollouts
+from dlq.systems.cluster.logs import worker_lines
+from dlq.systems.cluster.state import read_workers
+from dlq.systems.cluster.usage import read_usage
 from tests.kubernetes.worlds import FakeWorld, World, eventually
 
 WORKERS = "webhook-workers"

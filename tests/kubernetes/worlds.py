@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from kubernetes import client
 
-from dlq.settings import Settings
+from dlq.config.settings import Settings
 from tests.kubernetes import objects
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.real import RealCluster, kubeconfig_text

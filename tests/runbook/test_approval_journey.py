@@ -17,13 +17,13 @@ from prefect.exceptions import Pause
 from prefect.flows import Flow
 
 from deployments.receiver.starting import Prefect
-from dlq import approvals
-from dlq.approvals import Answer, Asked, Decision
-from dlq.embedded import EmbeddedRedis
+from dlq.admission import approvals
+from dlq.admission.approvals import Answer, Asked, Decision
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
 from dlq.notices import deliveries
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.records.timeline import timeline
 from flows import drain
 from flows.approval import approval
 from flows.incident import incident

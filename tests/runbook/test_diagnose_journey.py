@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from dlq.actions.book import Book, State
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
-from dlq.settings import Settings
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import Settings
+from dlq.embedded.redis import EmbeddedRedis
 from tests.kubernetes import objects
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.real import kubeconfig_text

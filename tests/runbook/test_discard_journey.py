@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from dlq import archive
-from dlq.discard import discard
-from dlq.embedded import EmbeddedRedis
+from dlq.brokers.opening import open_queue
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine import archive
+from dlq.engine.discard import discard
+from dlq.engine.run import Kind, Request
 from dlq.errors import ArchiveError, BrokerUnreachableError
-from dlq.opening import open_queue
-from dlq.run import Kind, Request
-from dlq.selectors import Selector
-from dlq.settings import load_settings
+from dlq.messages.selectors import Selector
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
 
 pytestmark = pytest.mark.parametrize("flavour", ["redis"], indirect=True)
@@ -93,7 +93,7 @@ def test_what_arrives_meanwhile_is_not_dropped(client: redis.Redis, monkeypatch:
             client.lrem(DLQ, 0, POISON[7])
         return complete(address)
 
-    monkeypatch.setattr("dlq.archive.check", meanwhile)
+    monkeypatch.setattr("dlq.engine.archive.check", meanwhile)
     run = dlq("discard", "webhooks", "--error", "KeyError", "--yes", "--json")
     assert (run["archived"], run["dropped"]) == (3_001, 3_000)
     assert contents(client) == Counter([*HEALTHY, *BROKEN, late])
@@ -173,7 +173,7 @@ def test_a_discard_that_goes_on_keeps_its_archive(client: redis.Redis, tmp_path:
 
 KILLED_DISCARD = """
 import os, signal, sys
-from dlq import discard
+from dlq.engine import discard
 from dlq.cli import main
 at = int(sys.argv.pop(1))
 calls = iter(range(10_000))

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from dlq.cli import main
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 DLQ, LIVE, QUARANTINE = "tokpulse:dlq:webhooks", "tokpulse:webhooks", "tokpulse:quarantine:webhooks"
 AT_ONCE = ("--pace", "none", "--settle", "0", "--yes", "--json")

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from dlq.cli import main
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 DLQ, LIVE = "tokpulse:dlq:webhooks", "tokpulse:webhooks"
 AT_ONCE = ("--pace", "none", "--settle", "0", "--yes", "--json")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from dlq.embedded import EmbeddedRedis
+from dlq.embedded.redis import EmbeddedRedis
 
 DLQ, LIVE, QUARANTINE = "tokpulse:dlq:webhooks", "tokpulse:webhooks", "tokpulse:quarantine:webhooks"
 CAUSES = ("TimeoutError: gateway timed out after 30%03d ms", "KeyError: 'amount_%d'")

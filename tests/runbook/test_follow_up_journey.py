@@ -12,12 +12,12 @@ import pytest
 import redis
 from prefect.client.orchestration import get_client
 
-from dlq.bounces import stopped
-from dlq.embedded import EmbeddedRedis
+from dlq.brokers.opening import open_notebook, open_queue
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.bounces import stopped
 from dlq.notices import deliveries
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.records.timeline import timeline
 from flows.discard import discard
 from flows.follow_up import follow_up
 from flows.incident import incident

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from dlq import approvals
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
-from dlq.pace import Pace
-from dlq.plan import make_plan
-from dlq.preview import Preview
-from dlq.run import Kind, Request
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.admission import approvals
+from dlq.admission.plan import make_plan
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.preview import Preview
+from dlq.engine.run import Kind, Request
+from dlq.pacing.pace import Pace
+from dlq.records.timeline import timeline
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
 
 pytestmark = pytest.mark.parametrize("flavour", ["redis"], indirect=True)

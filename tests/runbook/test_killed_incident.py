@@ -14,10 +14,10 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.records.timeline import timeline
 from flows.incident import incident
 from tests.integration.test_flows import DLQ, LIVE, contents, fill, ledger_runs, retry, state_type
 

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import redis
 
-from dlq.bounces import poison
+from dlq.brokers.opening import open_notebook, open_queue
 from dlq.cli import main
-from dlq.embedded import EmbeddedRedis
-from dlq.opening import open_notebook, open_queue
-from dlq.settings import load_settings
-from dlq.timeline import timeline
+from dlq.config.settings import load_settings
+from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.bounces import poison
+from dlq.records.timeline import timeline
 from tests.simworkers import Body, Workers
 
 pytestmark = [pytest.mark.parametrize("flavour", ["redis"], indirect=True), pytest.mark.timeout(120)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from dlq.embedded import EmbeddedRedis
-from dlq.embedded_cluster import EmbeddedCluster
+from dlq.embedded.cluster import EmbeddedCluster
+from dlq.embedded.redis import EmbeddedRedis
 from tests.messages import dead_letters
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
 from tests.servers import ServerFactory

@@ -21,7 +21,7 @@ import psutil
 import pytest
 import redis
 
-from dlq.embedded import free_port
+from dlq.embedded.redis import free_port
 from dlq.up.prefect_api import PrefectApi
 
 pytestmark = pytest.mark.timeout(900)

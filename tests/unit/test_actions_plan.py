@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from dlq.actions.plan import Kind, plan_actions
-from dlq.assess import Assessment, assess
 from dlq.brokers.memory import MemoryQueue
-from dlq.cluster.state import WorkerState
+from dlq.config.queues import QueueConfig
 from dlq.diagnosis.facts import Facts
-from dlq.metrics import Reading
-from dlq.queues import QueueConfig
-from dlq.workers_api import Health
+from dlq.engine.assess import Assessment, assess
+from dlq.systems.cluster.state import WorkerState
+from dlq.systems.metrics import Reading
+from dlq.systems.workers_api import Health
 
 CONFIG = QueueConfig(**QueueConfig.defaults("webhooks"))
 READY = WorkerState("webhook-workers", "tokpulse", 3, 3, 0, (), {}, (), (), None, None, ())

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from dlq.config.settings import Settings, load_settings
 from dlq.errors import ConfigError
 from dlq.redaction import redact
-from dlq.settings import Settings, load_settings
 
 
 @given(

@@ -11,8 +11,8 @@ import yaml
 
 from deployments.receiver import exporter
 from deployments.receiver.counters import Counters
-from dlq.queues import Thresholds
-from dlq.settings import Settings
+from dlq.config.queues import Thresholds
+from dlq.config.settings import Settings
 from tests.servers import missing
 
 FOLDER = Path(__file__).parents[2] / "deployments"

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dlq import approvals
-from dlq.approvals import Answer, Decision
+from dlq.admission import approvals
+from dlq.admission.approvals import Answer, Decision
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.edits import Edit
+from dlq.config.policy_table import Policy
+from dlq.engine.run import Kind
 from dlq.errors import ApprovalError
-from dlq.policy_table import Policy
-from dlq.run import Kind
-from dlq.timeline import timeline
+from dlq.messages.edits import Edit
+from dlq.records.timeline import timeline
 from tests.unit.test_plan import plan
 
 RUN, WAIT = "webhooks-1", timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq import archive
+from dlq.engine import archive
 from dlq.errors import ArchiveError
 
 ORIGIN = archive.Origin("webhooks", "webhooks-1", "ada@ops", "spoilt", "2026-11-25T08:00:00Z", "healthy messages")

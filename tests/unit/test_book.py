@@ -2,7 +2,7 @@
 
 from dlq.actions.book import Book, State
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.timeline import timeline
+from dlq.records.timeline import timeline
 
 
 def test_of_two_processes_the_first_one_s_value_counts() -> None:

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dlq import budget
+from dlq.admission import budget
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.policy_table import Policy
+from dlq.config.policy_table import Policy
 
 NOON = datetime(2026, 11, 25, 12, 20, tzinfo=UTC)
 RULES = Policy(budget_per_hour=100)

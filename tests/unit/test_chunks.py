@@ -2,11 +2,11 @@
 
 import pytest
 
-from dlq.assess import oldest_first
 from dlq.brokers.base import Place, Route
 from dlq.brokers.memory import MemoryQueue
-from dlq.chunks import MAX_BYTES, MAX_MESSAGES, ChunkSize
-from dlq.selectors import Selector
+from dlq.engine.assess import oldest_first
+from dlq.engine.chunks import MAX_BYTES, MAX_MESSAGES, ChunkSize
+from dlq.messages.selectors import Selector
 from tests.integration.conformance import CONFIG, MemoryDesk
 
 SMALL, HUGE = b'{"type":"webhook"}', b'{"type":"webhook","note":"' + b"x" * 100_000 + b'"}'

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dlq.cluster.connection import Cluster
-from dlq.cluster.scaling import replicas
+from dlq.config.settings import Settings
 from dlq.errors import ClusterError, ClusterForbiddenError, ClusterSilentError, ConfigError
-from dlq.settings import Settings
+from dlq.systems.cluster.connection import Cluster
+from dlq.systems.cluster.scaling import replicas
 from tests.kubernetes.real import kubeconfig_text
 from tests.web_fake import DROP, HANG, Answer, web_fake
 

@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from dlq.conditions import Condition
 from dlq.errors import BadArgumentError
+from dlq.messages.conditions import Condition
 
 BODY = {"status": "open", "n": 1, "order": {"id": "4711", "paid": True, "tags": ["a", 1]}}
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from dlq.controller import Controller
+from dlq.config.queues import QueueConfig
 from dlq.errors import BadArgumentError
-from dlq.pace import Limits, Mode, OnTrip, Pace
-from dlq.queues import QueueConfig
-from dlq.windows import Action, Seen, State
+from dlq.pacing.controller import Controller
+from dlq.pacing.pace import Limits, Mode, OnTrip, Pace
+from dlq.pacing.windows import Action, Seen, State
 
 LIMITS = Limits(grace=10, lag=30, stall=60)
 NOTHING = Seen(1_000.0, 0, more=True, sent={}, gone={}, bounced={})

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dlq.config.settings import QueueConfig
 from dlq.demo.scoreboard import Places, Score, score
 from dlq.demo.stops import Stops
 from dlq.demo.workers import DELIVERED, FAILED, LogLine
 from dlq.demo.world import Fate, Letter, World, make_world
-from dlq.ledger import RunRecord, fingerprint
-from dlq.reading import Reading
-from dlq.settings import QueueConfig
+from dlq.messages.reading import Reading
+from dlq.records.ledger import RunRecord, fingerprint
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AGAIN = b'{"id":"b","type":"t","attempts":2}'

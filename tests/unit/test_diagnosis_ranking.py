@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from dlq.assess import assess
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue, MemoryStore
-from dlq.cluster.history import Rollout
-from dlq.cluster.state import MemoryKill, WorkerState
+from dlq.config.queues import QueueConfig
 from dlq.diagnosis.causes import Cause
 from dlq.diagnosis.facts import Facts
 from dlq.diagnosis.from_changes import closeness
 from dlq.diagnosis.hypotheses import Diagnosis, diagnose
 from dlq.diagnosis.sampling import own_fields, sample
-from dlq.queues import QueueConfig
-from dlq.repository import Commit
-from dlq.workers_api import Health
+from dlq.engine.assess import assess
+from dlq.systems.cluster.history import Rollout
+from dlq.systems.cluster.state import MemoryKill, WorkerState
+from dlq.systems.repository import Commit
+from dlq.systems.workers_api import Health
 
 NOW = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
 CONFIG = QueueConfig(**QueueConfig.defaults("webhooks"))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dlq.edits import Edit, diff
-from dlq.envelope import Envelope, EnvelopeReader
+from dlq.config.settings import FieldConfig
 from dlq.errors import BadArgumentError, EditError
-from dlq.exact import ExactNumber, exact_dumps, exact_loads
 from dlq.fields import FieldPath
-from dlq.settings import FieldConfig
+from dlq.messages.edits import Edit, diff
+from dlq.messages.envelope import Envelope, EnvelopeReader
+from dlq.messages.exact import ExactNumber, exact_dumps, exact_loads
 from tests.strategies import HEALTHY_MESSAGES, MESSAGES, VALUES
 
 READER = EnvelopeReader(FieldConfig())

@@ -4,7 +4,9 @@ import orjson
 import pytest
 from hypothesis import given
 
-from dlq.envelope import (
+from dlq.config.settings import FieldConfig
+from dlq.errors import ConfigError
+from dlq.messages.envelope import (
     EMPTY,
     INVALID_JSON,
     NO_TYPE,
@@ -14,8 +16,6 @@ from dlq.envelope import (
     Envelope,
     EnvelopeReader,
 )
-from dlq.errors import ConfigError
-from dlq.settings import FieldConfig
 from tests.strategies import MESSAGES
 
 

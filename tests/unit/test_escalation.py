@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dlq import escalation
+from dlq.admission import escalation
+from dlq.admission.escalation import State
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.escalation import State
-from dlq.policy_table import Policy
-from dlq.settings import Settings
-from dlq.timeline import timeline
+from dlq.config.policy_table import Policy
+from dlq.config.settings import Settings
+from dlq.records.timeline import timeline
 
 CONFIG = Settings().queue("webhooks")
 ALERT = datetime(2026, 11, 25, 12, tzinfo=UTC)

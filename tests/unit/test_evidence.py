@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dlq.evidence import evidence, is_over, lower_bound, tail
+from dlq.pacing.evidence import evidence, is_over, lower_bound, tail
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.01, 0.99))

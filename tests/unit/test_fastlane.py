@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlq.envelope import EnvelopeReader
-from dlq.fastlane import Entries, Fastlane
-from dlq.identity import Identifier, fingerprint
-from dlq.settings import FieldConfig
-from dlq.signatures import SignatureBook
+from dlq.config.settings import FieldConfig
+from dlq.messages.envelope import EnvelopeReader
+from dlq.messages.fastlane import Entries, Fastlane
+from dlq.messages.identity import Identifier, fingerprint
+from dlq.messages.signatures import SignatureBook
 from tests.strategies import MESSAGES
 
 CONFIGS = [

@@ -6,10 +6,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq.detection import CANDIDATES
-from dlq.envelope import EnvelopeReader
-from dlq.identity import Identifier, fingerprint
-from dlq.settings import FieldConfig
+from dlq.config.settings import FieldConfig
+from dlq.messages.detection import CANDIDATES
+from dlq.messages.envelope import EnvelopeReader
+from dlq.messages.identity import Identifier, fingerprint
 from tests.strategies import ERRORS, MESSAGES, TEXT, VALUES
 
 PAYLOADS = st.dictionaries(TEXT.map(lambda name: "x_" + name), VALUES, max_size=4)

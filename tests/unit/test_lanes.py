@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq.envelope import EnvelopeReader
-from dlq.lanes import SLICE, Lanes, parse
-from dlq.settings import FieldConfig
+from dlq.config.settings import FieldConfig
+from dlq.messages.envelope import EnvelopeReader
+from dlq.messages.lanes import SLICE, Lanes, parse
 from tests.strategies import MESSAGES
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dlq.config.setting_systems import FAILURE_PATTERN
 from dlq.errors import RepositoryError
-from dlq.logfiles import file_lines
-from dlq.loglines import clean
-from dlq.repository import Repository
-from dlq.setting_systems import FAILURE_PATTERN
+from dlq.systems.logfiles import file_lines
+from dlq.systems.loglines import clean
+from dlq.systems.repository import Repository
 
 NOW = datetime.now(UTC)
 

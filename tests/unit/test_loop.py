@@ -8,19 +8,19 @@ from itertools import pairwise
 
 import pytest
 
-from dlq.bounces import left, noted_bounces, poison, stopped
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.drive import drive
-from dlq.ledger import RunRecord
-from dlq.pace import Limits, Pace
-from dlq.run import Kind, Request, Run, start
-from dlq.selectors import Selector
-from dlq.sift import Wave
-from dlq.tallies import Tallies
-from dlq.timeline import timeline
-from dlq.watch import Watch
+from dlq.engine.bounces import left, noted_bounces, poison, stopped
+from dlq.engine.run import Kind, Request, Run, start
+from dlq.engine.sift import Wave
+from dlq.messages.selectors import Selector
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Limits, Pace
+from dlq.pacing.tallies import Tallies
+from dlq.pacing.watch import Watch
+from dlq.records.ledger import RunRecord
+from dlq.records.timeline import timeline
 from tests.integration.conformance import CONFIG, MemoryDesk, letter
 
 LIMITS = Limits(grace=4, lag=16, stall=60)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dlq import metric_queries
+from dlq.config import metric_queries
+from dlq.config.metric_queries import MetricNames
+from dlq.config.settings import Settings, load_settings
 from dlq.errors import ConfigError
-from dlq.metric_queries import MetricNames
-from dlq.metrics import Metrics
-from dlq.settings import Settings, load_settings
+from dlq.systems.metrics import Metrics
 from tests.web_fake import DROP, HANG, Answer, Asked, WebFake, web_fake
 
 NOW = 1_790_000_000.0

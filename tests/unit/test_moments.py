@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq.detection import as_moment
-from dlq.moments import moments
+from dlq.messages.detection import as_moment
+from dlq.messages.moments import moments
 
 TIMES = st.one_of(
     st.datetimes().map(lambda when: f"{when:%Y-%m-%dT%H:%M:%S}Z"),

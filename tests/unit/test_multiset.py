@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq.multiset import DigestSet
+from dlq.engine.multiset import DigestSet
 
 DIGESTS = st.lists(st.sampled_from([bytes([n]) * 8 for n in (0, 1, 2, 3, 254, 255)]), max_size=30)
 

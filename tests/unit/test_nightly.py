@@ -15,17 +15,17 @@ from matplotlib.image import imread
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.metrics import Reading, Series
-from dlq.notebook import Entry
-from dlq.queues import QueueConfig
+from dlq.config.queues import QueueConfig
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, start
+from dlq.messages.selectors import Selector
+from dlq.records.notebook import Entry
 from dlq.reports import nightly_words
 from dlq.reports.days import MOST_DAYS, MOST_SIGNATURES, Day, SignatureDay, bounded, days, keep
 from dlq.reports.nightly import Night, look
 from dlq.reports.nightly_frames import signature_frame, trend
 from dlq.reports.nightly_picture import picture
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, start
-from dlq.selectors import Selector
+from dlq.systems.metrics import Reading, Series
 
 BERLIN = ZoneInfo("Europe/Berlin")
 GATEWAY, SMTP = "TimeoutError: gateway timed out", "SMTPServerDisconnected: lost"

@@ -1,8 +1,8 @@
 """Notices without a server: what is not set up is said, and nothing is ever raised."""
 
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.config.settings import Settings
 from dlq.notices import Notice, Reached, deliveries, send
-from dlq.settings import Settings
 
 NOTICE = Notice("resolved", "webhooks", "All is well", run_id="webhooks-1")
 

@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dlq.admission.consumption import from_samples
+from dlq.admission.past import bounce_rates, note_outcome
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.consumption import from_samples
-from dlq.ledger import pack_signature
-from dlq.past import bounce_rates, note_outcome
-from dlq.samples import Sample
-from dlq.settings import Settings
-from dlq.signatures import Signature
-from dlq.verify import Outcome, SignatureOutcome
+from dlq.config.settings import Settings
+from dlq.engine.verify import Outcome, SignatureOutcome
+from dlq.messages.signatures import Signature
+from dlq.records.ledger import pack_signature
+from dlq.summaries.samples import Sample
 
 TIMEOUT = Signature("webhook", "TimeoutError", "gateway")
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

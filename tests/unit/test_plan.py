@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dlq.edits import Edit
-from dlq.pace import Mode, Pace
-from dlq.plan import Plan, changed, make_plan
-from dlq.preview import Preview
-from dlq.run import Kind, Request
-from dlq.selectors import Selector
+from dlq.admission.plan import Plan, changed, make_plan
+from dlq.engine.preview import Preview
+from dlq.engine.run import Kind, Request
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
+from dlq.pacing.pace import Mode, Pace
 
 TIMEOUT, KEY = ("aaaa1111", "webhook · TimeoutError"), ("bbbb2222", "webhook · KeyError")
 

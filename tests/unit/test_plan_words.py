@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from dlq import plan_words
-from dlq.approvals import Asked
-from dlq.run import Kind
+from dlq.admission import plan_words
+from dlq.admission.approvals import Asked
+from dlq.engine.run import Kind
 from tests.unit.test_plan import plan
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

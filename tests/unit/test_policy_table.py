@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dlq.config.policy_table import CheckName, Policy, Rule
+from dlq.config.settings import load_settings
 from dlq.errors import ConfigError
-from dlq.policy_table import CheckName, Policy, Rule
-from dlq.settings import load_settings
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dlq.admission.preflight import Check, Preflight, Result
+from dlq.admission.preflight.consumers import Watched, check_consumers, check_live, watch_live
+from dlq.admission.preflight.outside import Change, check_fix, check_success
+from dlq.admission.preflight.room import check_memory, need
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.server import Memory, Taker
-from dlq.policy_table import CheckName, Policy, Rule
-from dlq.preflight import Check, Preflight, Result
-from dlq.preflight.consumers import Watched, check_consumers, check_live, watch_live
-from dlq.preflight.outside import Change, check_fix, check_success
-from dlq.preflight.room import check_memory, need
-from dlq.settings import Settings
+from dlq.config.policy_table import CheckName, Policy, Rule
+from dlq.config.settings import Settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 EMPTY = Watched(0, 0, 0.0, moved=False)

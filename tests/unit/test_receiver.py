@@ -11,9 +11,9 @@ from pydantic import SecretStr, ValidationError
 from deployments.receiver.__main__ import check
 from deployments.receiver.access import admitted
 from deployments.receiver.payload import FiringOrResolved
+from dlq.config.setting_alerts import AlertRule
+from dlq.config.settings import Settings
 from dlq.errors import ConfigError
-from dlq.setting_alerts import AlertRule
-from dlq.settings import Settings
 
 
 def basic(user: str, password: str) -> str:

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from dlq.config.settings import Settings
 from dlq.redaction import RedactingFilter, conceal, redact
-from dlq.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dlq.assess import Assessment, SignatureCount
+from dlq.config.policy import Severity
+from dlq.config.queues import Thresholds
+from dlq.engine.assess import Assessment, SignatureCount
+from dlq.engine.verify import Outcome
 from dlq.incident_report import tables
 from dlq.incident_report.advice import advise
 from dlq.incident_report.chronicle import chronicle, table, time_form
 from dlq.incident_report.drafts import customers, status_page
 from dlq.incident_report.tables import Table, cell
 from dlq.incident_report.times import times
-from dlq.ledger import RunRecord
+from dlq.messages.signatures import Signature
 from dlq.notices import State
-from dlq.policy import Severity
-from dlq.queues import Thresholds
-from dlq.signatures import Signature
-from dlq.story import Story
-from dlq.timeline import Event
-from dlq.verify import Outcome
+from dlq.records.ledger import RunRecord
+from dlq.records.timeline import Event
+from dlq.summaries.story import Story
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlq.envelope import Envelope, EnvelopeReader
+from dlq.config.settings import FieldConfig
 from dlq.errors import BadArgumentError
-from dlq.selectors import Selector
-from dlq.settings import FieldConfig
-from dlq.signatures import OTHERS, Signature, signature_of
+from dlq.messages.envelope import Envelope, EnvelopeReader
+from dlq.messages.selectors import Selector
+from dlq.messages.signatures import OTHERS, Signature, signature_of
 from tests.strategies import MESSAGES
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dlq.config.settings import FieldConfig, QueueConfig, Settings, Thresholds, load_settings
 from dlq.errors import ConfigError, UnknownQueueError
-from dlq.settings import FieldConfig, QueueConfig, Settings, Thresholds, load_settings
 
 Write = Callable[[str], Path]
 
@@ -233,7 +233,7 @@ def test_queues_in_the_environment_are_checked_like_those_of_a_file(
 
 def test_importing_reads_nothing() -> None:
     """No environment, no file: only `load_settings` looks."""
-    code = "import os; os.environ['DLQ_LEDGER_DAYS'] = 'bad'; import dlq.settings"
+    code = "import os; os.environ['DLQ_LEDGER_DAYS'] = 'bad'; import dlq.config.settings"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
 
 

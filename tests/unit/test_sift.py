@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
 from dlq.brokers.memory import MemoryQueue
+from dlq.engine.sift import Sift, Verdict
 from dlq.errors import QueueDisturbedError
-from dlq.sift import Sift, Verdict
 from tests.integration.conformance import ByLetter, MemoryDesk
 
 FIELDS = {"queue": "webhooks", "kind": "drain", "started_at": "1"}

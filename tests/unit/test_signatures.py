@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlq.blanking import LONGEST, blank, blank_short, reduce, shorten
-from dlq.envelope import Envelope, EnvelopeReader
+from dlq.config.settings import FieldConfig
 from dlq.errors import LedgerError
-from dlq.settings import FieldConfig
-from dlq.signatures import OTHERS, Signature, SignatureBook, signature_of
+from dlq.messages.blanking import LONGEST, blank, blank_short, reduce, shorten
+from dlq.messages.envelope import Envelope, EnvelopeReader
+from dlq.messages.signatures import OTHERS, Signature, SignatureBook, signature_of
 from tests.strategies import ERROR_TEXTS, MESSAGES
 
 READER = EnvelopeReader(FieldConfig())

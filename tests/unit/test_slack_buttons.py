@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from dlq import approvals
+from dlq.admission import approvals
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.config.settings import Settings
 from dlq.errors import ApprovalError, BadArgumentError, NotAllowedError, NotGenuineError
 from dlq.notices.incident import Incident, State
 from dlq.notices.questions import with_question
 from dlq.notices.slack_blocks import incident_message
 from dlq.notices.slack_buttons import check, decide, read_press
-from dlq.settings import Settings
 from tests.presses import SECRET, body_of, buttons, signed
 from tests.unit.test_plan import plan
 

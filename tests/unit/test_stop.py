@@ -1,12 +1,12 @@
 """Asking a run to stop: the first request counts, and the loop obeys it between two waves."""
 
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.drive import drive
-from dlq.pace import Pace
-from dlq.run import Kind, Request, Run, start
-from dlq.sift import Wave
-from dlq.stop import ask, asked
-from dlq.timeline import timeline
+from dlq.engine.run import Kind, Request, Run, start
+from dlq.engine.sift import Wave
+from dlq.pacing.drive import drive
+from dlq.pacing.pace import Pace
+from dlq.records.stop import ask, asked
+from dlq.records.timeline import timeline
 from tests.integration.conformance import CONFIG, MemoryDesk, letter
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dlq.config.settings import Settings
 from dlq.errors import RunNotFoundError
-from dlq.metrics import Metrics, Reading
-from dlq.settings import Settings
-from dlq.success import note_success, success_of
+from dlq.summaries.success import note_success, success_of
+from dlq.systems.metrics import Metrics, Reading
 from tests.integration.conformance import MemoryDesk, letter
 
 

@@ -136,6 +136,7 @@ def test_falling_with_what_one_needs_does_not_count(box: Box) -> None:
     for _ in range(module.RESTARTS + 2):
         for pid in supervisor.pids.values():
             os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead before the next one is, and left to be found
         until(supervisor, lambda: not supervisor.ready)
         supervisor._kept["base"].failures = 0  # its own count is not what is looked at
         until(supervisor, lambda: supervisor.ready)

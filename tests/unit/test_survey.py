@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlq.reading import Reading
-from dlq.settings import QueueConfig
-from dlq.survey import Survey
+from dlq.config.settings import QueueConfig
+from dlq.messages.reading import Reading
+from dlq.messages.survey import Survey
 from tests.strategies import MESSAGES
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))

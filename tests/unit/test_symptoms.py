@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from dlq.assess import assess
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue
+from dlq.config.queues import QueueConfig
 from dlq.diagnosis.facts import Facts
 from dlq.diagnosis.symptoms import symptoms
-from dlq.queues import QueueConfig
+from dlq.engine.assess import assess
 
 CONFIG = QueueConfig.model_validate(QueueConfig.defaults("webhooks"))
 

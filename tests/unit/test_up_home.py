@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dlq.embedded import free_port
+from dlq.config.announced import announced
+from dlq.embedded.redis import free_port
 from dlq.errors import ConfigError
-from dlq.up.announced import announced
 from dlq.up.errors import PortInUseError, UpRunningError
 from dlq.up.home import hold, require_free_port
 from dlq.up.leftovers import fresh_state

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlq.brokers.base import Place
-from dlq.edits import Edit
-from dlq.run import Kind
-from dlq.selectors import Selector
+from dlq.engine.run import Kind
+from dlq.messages.edits import Edit
+from dlq.messages.selectors import Selector
 from tests.integration.conformance import MemoryDesk, is_of, letter
 
 LETTERS = [letter(number) for number in range(40)]

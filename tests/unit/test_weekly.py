@@ -11,18 +11,18 @@ from matplotlib.image import imread
 
 from dlq.brokers.memory import MemoryQueue
 from dlq.brokers.memory_notebook import MemoryNotebook
-from dlq.metrics import Metrics
-from dlq.notebook import Entry
-from dlq.queues import QueueConfig
+from dlq.config.queues import QueueConfig
+from dlq.config.settings import Settings
+from dlq.engine.rollback import roll_back
+from dlq.engine.run import Kind, Request, start
+from dlq.records.notebook import Entry
 from dlq.reports import weekly_words
 from dlq.reports.days import Day, SignatureDay, keep
 from dlq.reports.thresholds import episodes, nice, propose, told
 from dlq.reports.weekly import Week, review
 from dlq.reports.weekly_frames import incident_frame, pattern_frame, threshold_frame
 from dlq.reports.weekly_picture import picture
-from dlq.rollback import roll_back
-from dlq.run import Kind, Request, start
-from dlq.settings import Settings
+from dlq.systems.metrics import Metrics
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -8,9 +8,9 @@ from dlq.actions.book import Book, State
 from dlq.actions.concurrency import put_concurrency_back, raise_concurrency
 from dlq.actions.plan import Kind, Planned
 from dlq.brokers.memory_notebook import MemoryNotebook
+from dlq.config.settings import Settings
 from dlq.errors import WorkersError, WorkersSilentError
-from dlq.settings import Settings
-from dlq.workers_api import WorkersApi
+from dlq.systems.workers_api import WorkersApi
 from tests.web_fake import DROP, HANG, Answer, WebFake, web_fake
 from tests.workers_fake import WorkersFake
 

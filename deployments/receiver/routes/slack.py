@@ -10,7 +10,9 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments.receiver.answers import problem, responses
 from deployments.receiver.tools import LOG, Receiver, Tools
-from dlq.approvals import wake_up
+from dlq.admission.approvals import wake_up
+from dlq.brokers.opening import open_notebook
+from dlq.config.settings import Settings
 from dlq.errors import (
     ApprovalError,
     BadArgumentError,
@@ -19,12 +21,10 @@ from dlq.errors import (
     NotGenuineError,
     PrefectUnreachableError,
 )
-from dlq.notebook import Notebook
 from dlq.notices import show
 from dlq.notices.channels import SLACK, not_configured, slack
 from dlq.notices.slack_buttons import Press, check, decide, read_press
-from dlq.opening import open_notebook
-from dlq.settings import Settings
+from dlq.records.notebook import Notebook
 
 router = APIRouter(tags=["slack"])
 

@@ -1,0 +1,1 @@
+"""Read and describe messages: envelopes, signatures, identities, selectors, edits; one by one and in bulk."""

@@ -1,0 +1,1 @@
+"""What outlives a run: its ledger, and the notebook, timeline and alerts of its queue."""

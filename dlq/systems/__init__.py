@@ -1,0 +1,1 @@
+"""The systems around a queue: Prometheus, Kubernetes, the workers' API, logs and the repository."""

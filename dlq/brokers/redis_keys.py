@@ -70,7 +70,7 @@ class LedgerKeys:
 
     @property
     def transits(self) -> str:
-        """The set of batches that may have messages on their way, each `RUN SEQUENCE`."""
+        """Name the set of batches that have messages on their way, each `RUN SEQUENCE`."""
         return f"{self._base}:transits"
 
     def arrivals(self, run_id: str) -> str:

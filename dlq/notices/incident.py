@@ -21,6 +21,7 @@ class State(StrEnum):
     WAITING = "waiting for approval"
     DRAINING = "draining"
     VERIFYING = "verifying"
+    PENDING = "waiting for the workers"
     RESOLVED = "resolved"
     PARTIAL = "resolved in part"
     STOPPED = "stopped"
@@ -29,7 +30,7 @@ class State(StrEnum):
     @property
     def over(self) -> bool:
         """Say whether nothing more is being done."""
-        return self in {State.RESOLVED, State.PARTIAL, State.STOPPED, State.FAILED}
+        return self in {State.PENDING, State.RESOLVED, State.PARTIAL, State.STOPPED, State.FAILED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _SIGNS = {
     State.WAITING: "✋",
     State.DRAINING: "🔄",
     State.VERIFYING: "🔎",
+    State.PENDING: "⏳",
     State.RESOLVED: "✅",
     State.PARTIAL: "🟡",
     State.STOPPED: "🛑",

@@ -72,12 +72,20 @@ def standing_facts(queue: DeadLetterQueue, record: RunRecord) -> dict[str, Any]:
 
 
 def outcome_state(story: Story, config: QueueConfig) -> State:
-    """Say how an incident ended: resolved only when the run is done and the DLQ is no longer too deep."""
+    """Say how an incident ended.
+
+    Resolved only when the run is done, the workers have taken everything, nothing had to be stopped, and the DLQ is no
+    longer too deep.
+    """
     if story.outcome.unexplained or story.record.state == "failed":
         return State.FAILED
     if story.record.state != "done":
         return State.STOPPED
-    return State.RESOLVED if story.depth <= config.thresholds.depth_warn else State.PARTIAL
+    if story.outcome.pending:
+        return State.PENDING
+    if stopped(story.record) or story.depth > config.thresholds.depth_warn:
+        return State.PARTIAL
+    return State.RESOLVED
 
 
 def outcome_facts(story: Story, state: State) -> dict[str, Any]:

@@ -133,6 +133,13 @@ class Pace:
         """Say whether another wave is allowed."""
         return self.max_batches == 0 or waves_done < self.max_batches
 
+    def describe(self) -> str:
+        """Say in one line how fast that is."""
+        most = f", {self.max_batches:,} at most" if self.max_batches else ""
+        if self.mode is Mode.ADAPTIVE:
+            return f"by the outcome of each wave{most}"
+        return f"waves of {self.batch:,}, " + (f"{self.pause:g} s between" if self.pause else "without pauses") + most
+
     def as_parameters(self) -> dict[str, Any]:
         """Render as the ledger keeps it."""
         parameters = asdict(self)

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +18,7 @@ from dlq.summaries.frames import CoursePoint
 
 _SIZE = (9.0, 3.2)  # inches
 _LONGEST_LABEL = 70
+_SHORTEST = timedelta(seconds=10)
 SERIES = ("#2f7de1", "#e0812d", "#2aa876", "#c94f7c", "#8a63d2", "#b8a11c", "#7d8794")
 LIGHT = {"ink": "#4a5565", "line": "#d9dee5"}
 DARK = {"ink": "#aab5c3", "line": "#323b47"}
@@ -59,6 +60,8 @@ def _depth(course: Sequence[CoursePoint]) -> Callable[[Any], None]:
         axes.fill_between(at, depth, step="post", color=SERIES[0], alpha=0.15, linewidth=0)
         moved = [point.moved for point in course]
         axes.step(at, moved, where="post", color=SERIES[2], linewidth=1.8, label="taken by this run")
+        if at[-1] - at[0] < _SHORTEST:  # fractions of a second are nothing to read an axis by
+            axes.set_xlim(at[0] - _SHORTEST / 10, at[0] + _SHORTEST)
 
     return draw
 

@@ -89,21 +89,29 @@ def test_a_page_that_refuses_is_left_alone_for_the_run(web: WebFake, status: int
     assert "for the rest of this run" in later.note
 
 
-@pytest.mark.parametrize(("count", "states"), [(1_500, ["investigating", "resolved"]), (5, [])])
+@pytest.mark.parametrize(
+    ("count", "taken", "states"),
+    [(1_500, True, ["investigating", "resolved"]), (1_500, False, ["investigating", "monitoring"]), (5, True, [])],
+)
 def test_the_public_hears_of_severe_incidents_only(
-    web: WebFake, embedded_server: EmbeddedRedis, count: int, states: list[str]
+    web: WebFake, embedded_server: EmbeddedRedis, *, count: int, taken: bool, states: list[str]
 ) -> None:
-    """A severe incident has a beginning and an end on the page; a small drain is nobody else's business."""
+    """A severe incident is on the page, over only when workers took it all; a small one is nobody else's business."""
     settings = settings_of(web, redis_url=embedded_server.url)
-    with redis.Redis.from_url(embedded_server.url) as client:
+    with (
+        redis.Redis.from_url(embedded_server.url) as client,
+        open_queue(settings, "webhooks") as (queue, config),
+        open_notebook(settings, "webhooks") as notebook,
+    ):
         client.flushall()
         client.lpush("tokpulse:dlq:webhooks", *dead_letters(count))
-    with open_queue(settings, "webhooks") as (queue, config), open_notebook(settings, "webhooks") as notebook:
         before = assess(queue, config)
         open_page(settings, notebook, before, "webhooks-1")
         run = start(queue, config, Request(Kind.DRAIN, "ada"), "webhooks-1")
         run.wave(1)
         run.finish()
+        if taken:
+            client.delete("tokpulse:webhooks")
         close_page(settings, notebook, Story.of(queue, config, "webhooks-1"), before)
     assert [asked.json["status"] for asked in web.asked] == states
     assert not any(word in str(asked.json) for asked in web.asked for word in ("Timeout", "DLQ", "webhooks-1"))

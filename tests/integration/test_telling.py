@@ -42,11 +42,11 @@ def world(
 
 
 def test_an_incident_is_told_from_its_assessment_to_its_outcome(world: tuple[redis.Redis, FakeSlack]) -> None:
-    """One message ends as resolved; its thread has the assessment and the summary, each with its plot."""
+    """One message says what the incident waits for; its thread has assessment and summary, each with its plot."""
     _, slack = world
     summary = incident(queue="webhooks", pace="fixed", batch=10, pause=0, max_batches=0)
     (root,) = slack.roots
-    assert "webhooks: resolved" in root["text"]
+    assert "webhooks: waiting for the workers" in root["text"]  # nobody has taken what was moved
     assert "40 of 40 messages" in texts(root)
     thread = "\n".join(texts(reply) for reply in slack.replies)
     assert "40 messages in the DLQ of webhooks" in thread

@@ -30,7 +30,7 @@ from tasks.following import remember_follow_up, schedule_follow_up, settle_budge
 from tasks.job import Job, Pick
 from tasks.publishing import publish_story
 from tasks.queues import verify_run
-from tasks.telling import tell_people
+from tasks.telling import show_verification, tell_people
 
 Number = Annotated[int, described("Number", "Which follow-up of the run this is, from 1 on.", ge=1, le=10_000)]
 
@@ -42,6 +42,7 @@ def follow_up(
     """Try a canary of what a run stopped, drain what has healed, and say what is left."""
     escalate_run(queue, run_id)
     left = what_is_left(queue, run_id)
+    show_verification(verify_run(queue, run_id))
     if not left.signatures:
         return _ended(queue, run_id, number, left)
     job = Job(
@@ -84,7 +85,8 @@ def _ended(queue: str, run_id: str, number: int, left: Remains) -> State[Any]:
             f"{one.count:,} of {one.text} ({one.key}){': ' if one.why else ''}{one.why}" for one in left.signatures
         ]
         title = f"{queue}: {left.depth:,} messages are left for people"
-        text = "\n".join([*lines, f"{left.quarantine:,} in quarantine"])
+        others = [f"{left.quarantine:,} in quarantine", f"{left.pending:,} wait for the workers"]
+        text = "\n".join([*lines, *others])
         tell_people(queue, Notice("follow-up", queue, title, text, run_id=run_id))
         return Completed(message=f"For people: {left.words}")
     title = f"{queue}: follow-up {number}: {left.words}"

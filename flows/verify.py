@@ -15,10 +15,13 @@ from flows.identity import run_name
 from flows.outcome import concluded
 from tasks.publishing import publish_story
 from tasks.queues import give_grace, verify_run
+from tasks.telling import show_verification
 
 
 @flow(name="verify", flow_run_name=run_name)
 def verify(queue: p.QueueName, run_id: p.RunId, grace: p.Grace = 0) -> Any:
     """Say how many messages of a run were delivered, bounced or are still pending, by signature."""
     give_grace(grace)
-    return concluded(publish_story(verify_run(queue, run_id)))
+    story = verify_run(queue, run_id)
+    show_verification(story)
+    return concluded(publish_story(story))

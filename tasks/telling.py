@@ -101,6 +101,20 @@ def tell_outcome(story: "Story", report: str = "") -> list[Delivery]:
     return _tell(settings, queue, outcome_notice(story, state, report, plot))
 
 
+@step("show-verification")
+def show_verification(story: "Story") -> None:
+    """Bring what people see of an incident up to what a later look at its run found; other runs are not shown."""
+    from dlq.incident_report import public  # noqa: PLC0415 - see the module's docstring
+
+    settings = load_settings()
+    queue, run_id = story.record.queue, story.record.run_id
+    with open_notebook(settings, queue) as notebook:
+        if not is_incident(notebook, run_id):
+            return
+        public.close_page(settings, notebook, story, None)
+    _show(settings, queue, run_id, outcome_facts(story, outcome_state(story, settings.queue(queue))))
+
+
 def tell_failure(queue: str, run_id: str, what: str) -> list[Delivery]:
     """Tell that the work on an incident broke off, and what is to be done. No step: a failed flow run has none."""
     settings = load_settings()

@@ -10,6 +10,8 @@ from dlq.engine.assess import assess
 from dlq.engine.bounces import stopped
 from dlq.engine.preview import preview
 from dlq.engine.run import Request, find_run
+from dlq.engine.verify import verify
+from dlq.messages.reading import Reading
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
@@ -34,16 +36,18 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What is left. Counts are messages; `depth` and `quarantine` are of the whole queue."""
+    """What is left. Counts are messages; `depth` and `quarantine` are of the whole queue, `pending` of the runs."""
 
     depth: int
     quarantine: int
     signatures: tuple[Left, ...]
+    pending: int = 0
+    """Messages that no worker has taken yet: what becomes of them is not known."""
 
     @property
     def nothing(self) -> bool:
         """Say whether nobody needs to come back."""
-        return not self.signatures and not self.quarantine
+        return not self.signatures and not self.quarantine and not self.pending
 
     @property
     def words(self) -> str:
@@ -53,13 +57,15 @@ class Remains:
         most = ", ".join(f"{left.count:,} of {left.text}" for left in self.signatures[:3])
         more = f" and {len(self.signatures) - 3} more signatures" if len(self.signatures) > 3 else ""  # noqa: PLR2004
         in_quarantine = f"{self.quarantine:,} in quarantine" if self.quarantine else ""
-        return "; ".join(filter(None, (most + more, in_quarantine)))
+        waiting = f"{self.pending:,} wait for the workers" if self.pending else ""
+        return "; ".join(filter(None, (most + more, in_quarantine, waiting)))
 
 
 def remains(queue: DeadLetterQueue, config: QueueConfig, notebook: Notebook, run_id: str) -> Remains:
     """Look what is left of a run and of its follow-ups: in the DLQ, of what it would select, stopped or got back."""
     why: dict[str, str] = {}
-    for name in (run_id, *follow_ups(notebook, run_id)):
+    names = (run_id, *follow_ups(notebook, run_id))
+    for name in names:
         record = queue.run(name)
         for found in stopped(record) if record else ():
             for key in (found.key, *found.became):
@@ -73,7 +79,9 @@ def remains(queue: DeadLetterQueue, config: QueueConfig, notebook: Notebook, run
         for found in seen.signatures
         if found.signature.key in wanted
     )
-    return Remains(seen.depth, queue.depth(Place.QUARANTINE), left)
+    reading = Reading.of(config)
+    pending = sum(verify(queue, name, reading).pending for name in names if queue.run(name))
+    return Remains(seen.depth, queue.depth(Place.QUARANTINE), left, pending)
 
 
 def follow_ups(notebook: Notebook, run_id: str) -> list[str]:

@@ -16,7 +16,8 @@ from dlq.brokers.opening import open_notebook, open_queue
 from dlq.config.settings import load_settings
 from dlq.embedded.redis import EmbeddedRedis
 from dlq.engine.bounces import stopped
-from dlq.notices import deliveries
+from dlq.notices import State, deliveries
+from dlq.notices.incident import read_incident
 from dlq.records.timeline import timeline
 from flows.discard import discard
 from flows.follow_up import follow_up
@@ -115,6 +116,12 @@ def told(run_id: str) -> list[str]:
         return [one.title for one in deliveries(notebook, run_id)]
 
 
+def state_of(run_id: str) -> State:
+    """Give the state of an incident as people see it."""
+    with open_notebook(load_settings(), "webhooks") as notebook:
+        return read_incident(notebook, run_id, "webhooks").state
+
+
 def incident_run(**more: Any) -> str:
     """Run an incident to its end; give its ledger run."""
     done = attempt(incident, queue="webhooks", fixed="gateway is back", **more)
@@ -141,6 +148,19 @@ def test_a_healed_signature_is_drained_by_the_follow_up(client: redis.Redis, wor
     assert max(workers.done.values()) == 1
     assert any("nothing is left" in title for title in told(run_id))
     assert {"queue": "webhooks", "run_id": run_id, "number": 2} not in scheduled()
+
+
+def test_what_no_worker_has_taken_is_looked_at_again(client: redis.Redis) -> None:
+    """An incident whose messages still wait is not resolved; the follow-up that finds them taken resolves it."""
+    run_id = incident_run(pace="none")
+    assert (client.llen(LIVE), state_of(run_id)) == (120, State.PENDING)
+    assert {"queue": "webhooks", "run_id": run_id, "number": 1} in scheduled()
+    attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
+    assert state_of(run_id) is State.PENDING
+    client.delete(LIVE)
+    attempt(follow_up, queue="webhooks", run_id=run_id, number=2)
+    assert state_of(run_id) is State.RESOLVED
+    assert any("nothing is left" in title for title in told(run_id))
 
 
 def test_what_does_not_heal_becomes_a_list_for_people(client: redis.Redis, workers: Workers) -> None:

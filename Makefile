@@ -2,8 +2,8 @@
 PYTHON_BIN = .venv/bin
 PYTEST = $(PYTHON_BIN)/python -m pytest
 PACKAGES = dlq flows tasks deployments
-# Long files first: what is left at the end is short, and no core waits for the other one.
-TESTS = tests/integration tests/runbook tests/chaos tests/simulation tests/kubernetes tests/unit
+# In this order, files side by side: first what needs no server, last what is short, so that no core waits at the end.
+TESTS = tests/unit tests/simulation tests/integration tests/runbook tests/kubernetes tests/chaos
 SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

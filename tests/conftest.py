@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers on free loopback ports, each stopped by its process id."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -10,6 +11,15 @@ from dlq.embedded.rabbit import EmbeddedRabbit, find_rabbitmq
 from dlq.embedded.redis import EmbeddedRedis
 from tests.clusters import TestCluster
 from tests.servers import FLAVOURS, ServerFactory, missing, new_server
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start hear the signals they are sent, also where the tests run in the background.
+
+    What runs under nohup, or behind a shell's `&`, ignores them, and so would its children.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Firing alerts of a queue: they start its incident, or join the one that there is.
 
-Each turn of the loop reads what is known, does one durable thing and reads again; whatever another receiver did in
-between is then part of what is known.
+Each turn of the loop reads what is known, does one durable thing and reads again; whatever another post or another
+receiver did in between is then part of what is known. Posts do not wait for one another, only for the same answers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,13 @@ from deployments.receiver import brokers, incidents
 from deployments.receiver.answers import NotNowError
 from deployments.receiver.cap import cry_out
 from deployments.receiver.choosing import order
+from deployments.receiver.creating import create
 from deployments.receiver.incidents import Incident, Standing
 from deployments.receiver.outcomes import Outcome, Result
 from deployments.receiver.payload import FiringOrResolved
 from deployments.receiver.starting import page
 from deployments.receiver.tools import LOG, WHO, Receiver
-from dlq.errors import PrefectUnreachableError, RunRefusedError
+from dlq.errors import PrefectUnreachableError
 from dlq.records.notebook import Notebook
 from dlq.records.timeline import tell
 
@@ -50,7 +51,7 @@ class Firing:
             newest = await self._with_end(known, started)
             await self._repeat(known, newest, started)
             await self._join([key for key in self.alerts if self._belongs(newest, key)], newest)
-            held_by = await brokers.holder(self.receiver.settings, self.queue) if self.alerts else ""
+            held_by = await self._holder() if self.alerts else ""
             if newest is not None and held_by == newest.run_id and newest.flow_run is not None:
                 await self._look_again(newest, newest.flow_run)
                 continue
@@ -60,22 +61,13 @@ class Firing:
         raise NotNowError(f"queue {self.queue}: too many alerts at once; send this again.")
 
     async def _create(self, incident: Incident) -> None:
-        """Create the run of a claim, ours or one that somebody left behind, and note it."""
-        try:
-            seen = await self.receiver.prefect.create(incident.order)
-        except RunRefusedError as exc:
-            await self._note(partial(incidents.withdraw, number=incident.number))
-            self._refused(incident, str(exc))
-            return
-
-        def note(notebook: Notebook) -> None:
-            run_id = incidents.note_run(notebook, incident.number, self.queue, seen)
-            incidents.note_own_run(notebook, incident.order.key, run_id)
-            incidents.note_firing(notebook, incident.number, incident.order.key)
-
-        await self._note(note)
-        self.receiver.counters.runs.labels(self.queue).inc()
-        LOG.info("%s: incident %s for %s: %s", self.queue, incident.number, incident.order.tags[-1], page(seen.id))
+        """Create the run of a claim, ours or one that somebody left behind, and note it; once for all that wait."""
+        why = await self.receiver.together(
+            ("create", self.queue, incident.number, incident.order.key),
+            lambda: create(self.receiver, self.queue, incident),
+        )
+        if why:
+            self._refused(incident, why)
 
     async def _claim(self, known: Standing) -> None:
         """Claim the next incident for the first alert that is left."""
@@ -109,7 +101,7 @@ class Firing:
         """
         over = newest is not None and newest.ended is not None and not self._settling(newest.ended)
         if over and any(known.firing(key) and key not in started for key in self.alerts):
-            over = self.queue in await brokers.over_threshold(self.receiver.settings, [self.queue])
+            over = await self._over_threshold()
         for key in list(self.alerts):
             if key in self._claimed and key in started:
                 self._result(key, Outcome.STARTED, newest)
@@ -191,6 +183,18 @@ class Firing:
     def _names(self, keys: Sequence[str]) -> str:
         named = [str(self.alerts[key].about(self.queue)) for key in keys[:_NAMED]]
         return "; ".join(named) + (f"; and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+
+    async def _holder(self) -> str:
+        return await self.receiver.together(
+            ("holder", self.queue), lambda: brokers.holder(self.receiver.settings, self.queue)
+        )
+
+    async def _over_threshold(self) -> bool:
+        return bool(
+            await self.receiver.together(
+                ("depth", self.queue), lambda: brokers.over_threshold(self.receiver.settings, [self.queue])
+            )
+        )
 
     async def _note(self, work: Callable[[Notebook], T]) -> T:
         return await self.receiver.notebooks.use(self.queue, work)

@@ -109,9 +109,11 @@ def forget_end(notebook: Notebook, number: int) -> None:
     notebook.erase(_CLAIMS, f"{number}:end")
 
 
-def withdraw(notebook: Notebook, number: int) -> None:
-    """Take back a claim whose run can never be created."""
-    notebook.erase(_CLAIMS, str(number))
+def withdraw(notebook: Notebook, incident: Incident) -> None:
+    """Take back a claim whose run can never be created, unless another alert has claimed its number since."""
+    page = notebook.notes(_CLAIMS)
+    if str(incident.number) in page and _read(incident.number, page).order == incident.order:
+        notebook.erase(_CLAIMS, str(incident.number))
 
 
 def note_firing(notebook: Notebook, number: int, key: str) -> bool:

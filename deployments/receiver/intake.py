@@ -41,9 +41,10 @@ async def _on_queue(receiver: Receiver, queue: str, alerts: Sequence[FiringOrRes
     firing = {alert.key(queue): alert for alert in alerts if alert.status == "firing"}
     gone = {alert.key(queue): alert for alert in alerts if alert.status == "resolved"}
     results: list[Result] = []
-    async with receiver.alone(queue):
-        if firing:
+    if firing:
+        with receiver.firing(queue):
             results += await Firing(receiver, queue, firing).take_in()
-        if gone:
+    if gone:
+        async with receiver.resolved(queue):
             results += await resolved.take_in(receiver, queue, gone)
     return results

@@ -26,7 +26,7 @@ _DOWN = 1.0  # seconds in which a Prefect that did not answer is not asked again
 _KNOWN = 60.0  # seconds for which a deployment's id is believed
 _REFUSALS = {400, 409, 413, 422}
 _LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)  # a connection that a restart left behind
-_PAUSES = (0.2, 0.5, 1.0)  # seconds; SQLite under Prefect answers 503 while somebody else writes
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds; SQLite under Prefect answers 503 while somebody else writes
 _SHOWN = 500
 
 
@@ -63,6 +63,7 @@ class Prefect:
     client: PrefectClient
     _deployments: dict[str, tuple[float, DeploymentResponse]] = field(default_factory=dict)
     _down: tuple[float, str] = (0.0, "")
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def create(self, order: Order) -> Seen:
         """Create the run of an order, or give the one that its key made before.
@@ -74,7 +75,7 @@ class Prefect:
         optional = {"alert", "reason"} - takes
         parameters = {name: value for name, value in order.parameters.items() if name not in optional}
         try:
-            made = await self._ask(
+            made = await self._change(
                 lambda: self.client.create_flow_run_from_deployment(
                     deployment.id,
                     parameters=parameters,
@@ -97,20 +98,20 @@ class Prefect:
 
     async def cancel(self, flow_run: UUID, why: str) -> None:
         """Cancel a run that waits; Prefect does not let go of the end of one that has ended."""
-        done: OrchestrationResult[Any] = await self._ask(
+        done: OrchestrationResult[Any] = await self._change(
             lambda: self.client.set_flow_run_state(flow_run, Cancelling(message=why))
         )
         if done.state is not None and done.state.is_cancelled() and not done.state.message:
             # There was no process to be killed: Prefect has cancelled it at once, and dropped the reason.
             state: State[Any] = Cancelled(message=why)
-            await self._ask(lambda: self.client.set_flow_run_state(flow_run, state, force=True))
+            await self._change(lambda: self.client.set_flow_run_state(flow_run, state, force=True))
 
     async def resume(self, flow_run: UUID, said: dict[str, Any]) -> bool:
         """Let a run go on that waits for a person, with the answer in its form; False: it waits no longer."""
         run = await self._ask(lambda: self.client.read_flow_run(flow_run))
         if run.state is None or not run.state.is_paused():
             return False
-        await self._ask(lambda: self.client.resume_flow_run(flow_run, run_input=said))
+        await self._change(lambda: self.client.resume_flow_run(flow_run, run_input=said))
         return True
 
     async def answers(self, patience: float) -> str:
@@ -133,6 +134,15 @@ class Prefect:
             raise PrefectUnreachableError(f"Prefect has no deployment {name}; is `deployments.serve` running?") from exc
         self._deployments[name] = (time.monotonic() + _KNOWN, found)
         return found
+
+    async def _change(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask for one change at a time: of two at once the SQLite under Prefect refuses one, after seconds at worst."""
+
+        async def alone() -> T:
+            async with self._changing:
+                return await call()
+
+        return await self._ask(alone)
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask Prefect; after a failure it is left alone for a moment, so that a storm does not wait in a queue."""

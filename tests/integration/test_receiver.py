@@ -3,10 +3,11 @@
 Nobody serves the deployment here, so a run stays where the test puts it.
 """
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 import redis
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -232,6 +233,31 @@ def test_a_storm_ends_in_one_incident_a_queue(receiver: Served, prefect: SyncPre
     assert queues_of(prefect) == dict.fromkeys(names, 1)
 
 
+def test_a_storm_asks_prefect_once_a_queue(receiver: Served, prefect: SyncPrefectClient) -> None:
+    """However many wait for a run, it is ordered once and counted once; two runs are never ordered at the same time."""
+    create, under_way, most = PrefectClient.create_flow_run_from_deployment, Counter[str](), 0
+
+    async def slow(self: PrefectClient, *arguments: Any, **more: Any) -> FlowRun:
+        nonlocal most
+        under_way.update(["now", "ever"])
+        most = max(most, under_way["now"])
+        await asyncio.sleep(0.5)
+        under_way.subtract(["now"])
+        return await create(self, *arguments, **more)
+
+    names = ("webhooks", "jobs")
+    storm = [alert(queue=names[number % 2], mark=number) for number in range(24)]
+    with (
+        patch.object(PrefectClient, "create_flow_run_from_deployment", slow),
+        ThreadPoolExecutor(len(storm)) as pool,
+    ):
+        outcomes = Counter(said for found in pool.map(receiver.outcomes, storm) for said in found)
+    assert outcomes == {"started": 2, "joined": 22}
+    assert (most, under_way["ever"]) == (1, 2)
+    assert [receiver.metric(f'dlq_receiver_runs_total{{queue="{name}"}}') for name in names] == [1, 1]
+    assert queues_of(prefect) == dict.fromkeys(names, 1)
+
+
 def test_two_receivers_at_once_start_one_run(receiver: Served, prefect: SyncPrefectClient, settings: Settings) -> None:
     """The first alerts of a queue, all new and all at the same moment: one wins, the others join."""
     with receiving(settings) as other, ThreadPoolExecutor(8) as pool:
@@ -321,6 +347,27 @@ def test_resolved_before_the_first_move_cancels_the_run(
         assert stop.asked(notebook, first["run_id"]) is not None
     assert receiver.outcomes(alert(status="resolved")) == ["repeated"]
     assert receiver.outcomes(alert()) == ["repeated"]
+
+
+def test_resolved_while_the_run_is_still_created_cancels_it(receiver: Served, prefect: SyncPrefectClient) -> None:
+    """Alertmanager gave up waiting for the answer to the firing alert, and its next post says that it is over."""
+    create, asked, go = Prefect.create, threading.Event(), threading.Event()
+
+    async def slow(self: Prefect, order: Any) -> Any:
+        asked.set()
+        await asyncio.to_thread(go.wait, 60)
+        return await create(self, order)
+
+    with patch.object(Prefect, "create", slow), ThreadPoolExecutor(2) as pool:
+        fires = pool.submit(receiver.outcomes, alert())
+        asked.wait(60)
+        over = pool.submit(receiver.outcomes, alert(status="resolved"))
+        assert wait([over], 0.5).not_done == {over}
+        go.set()
+        assert (fires.result(), over.result()) == (["started"], ["resolved"])
+    (run,) = runs(prefect)
+    assert run.state is not None
+    assert run.state.type.value == "CANCELLED"
 
 
 def test_resolved_in_mid_drain_asks_the_run_to_stop(

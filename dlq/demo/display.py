@@ -131,17 +131,18 @@ def _live_table(views: Sequence[QueueView]) -> Table:
 
 
 def score_table(scores: Sequence[Score]) -> Table:
-    """Make the table of what became of every message, against the truth."""
+    """Make the table of what became of every message, against the truth; 80 columns wide when all is well."""
     table = Table("queue", box=SIMPLE, padding=0, title="What happened to every message, against the known truth")
     titles = {
         "messages": "all",
         "held": "stopped",
-        "kept": "corrupted",
+        "kept": "corrupt",
         "unfinished": "undone",
         "duplicated": "twice",
         "unexpected": "strange",
     }
-    names = ("messages", "delivered", "bounced", "held", "kept", "unfinished", "lost", "duplicated", "unexpected")
+    adrift = ["unfinished"] if any(score.unfinished for score in scores) else []
+    names = ["messages", "delivered", "bounced", "held", "kept", *adrift, "lost", "duplicated", "unexpected"]
     for name in names:
         table.add_column(titles.get(name, name), justify="right")
     table.add_column("truth")

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 and the authority that signed it, made for one test run."""
+"""A certificate for 127.0.0.1, good for servers and for clients, and the authority that signed it, made for a test."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address

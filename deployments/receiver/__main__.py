@@ -3,7 +3,6 @@
 import argparse
 import ipaddress
 import logging
-import ssl
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from deployments.receiver.access import is_open
 from deployments.receiver.app import create_app
+from deployments.receiver.tls import tls_options
 from dlq.config.settings import Settings, load_settings
 from dlq.errors import ConfigError, DlqError
 
@@ -26,12 +26,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = load_settings()
         check(settings, insecure=asked.insecure)
+        options = _options(settings)
     except DlqError as exc:
         sys.stderr.write(f"receiver: {exc}\n")
         sys.exit(exc.exit_status)
     # Prefect's client would wait and retry by itself for longer than a request may take.
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-        uvicorn.run(create_app(settings), **_options(settings))
+        uvicorn.run(create_app(settings), **options)
 
 
 def check(settings: Settings, *, insecure: bool) -> None:
@@ -60,19 +61,15 @@ def _is_loopback(host: str) -> bool:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    options: dict[str, Any] = {
+    return {
         "host": settings.receiver_host,
         "port": settings.receiver_port,
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": 10,
+        **tls_options(settings),
     }
-    if settings.receiver_cert:
-        options |= {"ssl_certfile": settings.receiver_cert, "ssl_keyfile": settings.receiver_key}
-    if settings.receiver_client_ca:
-        options |= {"ssl_ca_certs": settings.receiver_client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
-    return options
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Nobody serves the deployment here, so a run stays where the test puts it.
 """
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -331,6 +333,26 @@ def test_a_body_of_more_than_a_megabyte_is_refused(receiver: Served, *, chunked:
         status = 413
     assert status == 413
     assert receiver.outcomes(alert()) == ["started"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
+def test_a_body_that_dawdles_is_refused(receiver: Served, *, chunked: bool) -> None:
+    """408 and the connection closed, however few bytes keep on coming; nothing else waits for it."""
+    address = urlsplit(receiver.url)
+    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000"
+    head = f"POST /alerts HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n{length}\r\n\r\n"
+    with (
+        patch("deployments.receiver.body.PATIENCE", 1.0),
+        socket.create_connection((str(address.hostname), address.port or 0), timeout=60) as client,
+    ):
+        client.sendall(head.encode())
+        client.sendall(b"1\r\n{\r\n" if chunked else b"{")
+        assert receiver.outcomes(alert()) == ["started"]
+        answer = client.makefile("rb").read()  # until the receiver closes
+    status, _, rest = answer.partition(b"\r\n")
+    assert status.split()[1] == b"408"
+    assert b"The body did not come within" in rest
+    assert receiver.metric('dlq_receiver_posts_total{code="408"}') == 1
 
 
 def test_resolved_before_the_first_move_cancels_the_run(

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.baseline import connect
 from benchmarks.cluster import in_cluster
 from benchmarks.latency import from_post
-from benchmarks.measures import MEASURES, Bench, holds
+from benchmarks.measures import MEASURES, Bench, held
 from benchmarks.rabbit import on_rabbit
 from benchmarks.receiver import receiving
 from benchmarks.rows import Row, put_into_page, save, table
@@ -51,7 +51,7 @@ def run(names: list[str], *, quick: bool) -> tuple[list[Row], str]:
                 print(table(found), file=sys.stderr, flush=True)
                 rows += found
             if bench.ours:
-                rows += holds(bench)
+                rows += held(bench)
         facts = client.info("server")
     return rows, f"{facts.get('server_name', 'redis')} {facts.get('valkey_version') or facts['redis_version']}"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dlq.brokers.redis_keys import LedgerKeys
     from dlq.config.settings import QueueConfig
 
-_COUNT: Final = 6  # where in the first step's answer its messages are counted
+_COUNT: Final = 5  # where in the first step's answer its messages are counted
 Messages = dict[Place, list[bytes]]
 
 

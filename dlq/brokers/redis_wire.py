@@ -27,6 +27,7 @@ SCRIPTS = ("acquire", "begin", "commit", "finish", "lengths", "put", "release", 
 RABBIT_SCRIPTS = ("confirm", "post")
 CLUSTER_SCRIPTS = ("admit", "deliver", "fence")
 TIMEOUT = 30.0  # seconds for one answer
+_CAN_WAIT = frozenset({"lengths"})  # its answer is wanted late: it goes with the next command, in one packet
 
 
 def packed(command: Sequence[Any]) -> bytes:
@@ -90,6 +91,7 @@ class Wire:
     _client: redis.Redis = field(init=False)
     _connection: Any = field(init=False, default=None)
     _waiting: deque[Reply[Any]] = field(init=False, default_factory=deque)
+    _unsent: list[bytes] = field(init=False, default_factory=list)
     _shas: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,15 +100,7 @@ class Wire:
 
     def send(self, what: str, read: Callable[[Any], T], *command: Any) -> Reply[T]:
         """Send a command; `read` turns its raw answer into a value."""
-        try:
-            connection = self._connected()
-            connection.send_packed_command([packed(command)], check_health=False)
-        except (RedisError, OSError) as exc:
-            self.drop()
-            raise self.explain(exc, what) from exc
-        reply: Reply[T] = Reply(self, what, read)
-        self._waiting.append(reply)
-        return reply
+        return self._send(what, read, command)
 
     def call(self, what: str, *command: Any) -> Any:
         """Send a command and wait for its raw answer."""
@@ -115,10 +109,13 @@ class Wire:
     def script(self, what: str, read: Callable[[Any], T], name: str, keys: list[str], args: list[Any]) -> Reply[T]:
         """Send one of our scripts by its digest; the server has it since the connection was made."""
         self._connected()
-        return self.send(what, read, "EVALSHA", self._shas[name], len(keys), *keys, *args)
+        command = ("EVALSHA", self._shas[name], len(keys), *keys, *args)
+        return (self._put if name in _CAN_WAIT else self._send)(what, read, command)
 
     def take_in(self) -> None:
         """Read the next answer from the connection."""
+        if self._unsent:
+            self._flush(self._waiting[-1].what)
         reply = self._waiting.popleft()
         reply.arrived = True
         try:
@@ -140,6 +137,7 @@ class Wire:
             connection, self._connection = self._connection, None
             connection.disconnect()
             self._client.connection_pool.release(connection)
+        self._unsent = []
         while self._waiting:
             reply = self._waiting.popleft()
             reply.arrived = True
@@ -152,6 +150,28 @@ class Wire:
         self.drop()
         self._client.close()
 
+    def _send(self, what: str, read: Callable[[Any], T], command: tuple[Any, ...]) -> Reply[T]:
+        reply = self._put(what, read, command)
+        self._flush(what)
+        return reply
+
+    def _put(self, what: str, read: Callable[[Any], T], command: tuple[Any, ...]) -> Reply[T]:
+        """Have a command go with the next one."""
+        self._connected()
+        self._unsent.append(packed(command))
+        reply: Reply[T] = Reply(self, what, read)
+        self._waiting.append(reply)
+        return reply
+
+    def _flush(self, what: str) -> None:
+        """Send what is still to be sent."""
+        unsent, self._unsent = self._unsent, []
+        try:
+            self._connected().send_packed_command([b"".join(unsent)], check_health=False)
+        except (RedisError, OSError) as exc:
+            self.drop()
+            raise self.explain(exc, what) from exc
+
     def _connected(self) -> Any:
         if self._connection is None:
             try:
@@ -159,6 +179,7 @@ class Wire:
                 self._connection = connection
                 for name in self.scripts:
                     connection.send_command("SCRIPT", "LOAD", script_text(name))
+                for name in self.scripts:
                     self._shas[name] = connection.read_response().decode()
             except (RedisError, OSError) as exc:
                 self.drop()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlq.brokers.base import Place
-from dlq.engine.chunks import ChunkSize
+from dlq.engine.chunks import MOST_READ, ChunkSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def unseen_spans(depth: int, newest: int, layers: Sequence[tuple[int, int]], uns
 
 def read_spans(queue: DeadLetterQueue, spans: Sequence[tuple[int, int]]) -> Iterator[list[bytes]]:
     """Read spans of the DLQ, oldest message first, a chunk at a time."""
-    size = ChunkSize(queue, Place.DLQ)
+    size = ChunkSize(queue, Place.DLQ, MOST_READ)
     for skip, length in spans:
         done = 0
         while done < length:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlq.brokers.base import Place
 from dlq.config import policy
-from dlq.engine.chunks import ChunkSize
+from dlq.engine.chunks import MOST_READ, ChunkSize
 from dlq.messages.reading import Reading
 from dlq.messages.survey import Survey
 
@@ -106,7 +106,7 @@ def assess(
 
 def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[list[bytes]]:
     """Read `total` messages from the consumer's end, a chunk at a time; the next is on its way meanwhile."""
-    size = ChunkSize(queue, place)
+    size = ChunkSize(queue, place, MOST_READ)
     done = 0
     ahead: Pending[list[bytes]] | None = queue.read(place, 0, size.count(total)) if total else None
     while ahead is not None:
@@ -116,8 +116,8 @@ def oldest_first(queue: DeadLetterQueue, place: Place, total: int) -> Iterator[l
         ahead = None
         if chunk and done < total:
             count = size.count(total - done)
-            ahead = queue.read(place, done, count)
             size.probe(done + count)
+            ahead = queue.read(place, done, count)
         if chunk:
             yield chunk
 

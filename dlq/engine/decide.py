@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from dlq.brokers.base import EDIT, KEEP, QUARANTINE, REDRIVE
 from dlq.engine.sift import Verdict
 from dlq.errors import EditError
+from dlq.messages.fastlane import UNREAD
+from dlq.messages.kinds import Kinds
 from dlq.records.ledger import entry_prefix, fingerprint, pack_signature
 
 if TYPE_CHECKING:
@@ -38,19 +40,24 @@ class Choose:
     _skipped: set[str] = field(init=False, default_factory=set)
     _prefixes: dict[int, bytes] = field(init=False, default_factory=dict)
     _answers: dict[tuple[int, bool], bool | None] = field(init=False, default_factory=dict)
+    _kinds: Kinds | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have messages of types that are not asked for passed over."""
+        self._kinds = Kinds(self.selector.types) if self.selector.types else None
 
     def __call__(self, messages: list[bytes]) -> Verdict:
         """Decide on a chunk, oldest message first."""
         if self.edit:
             return self._edited(messages)
-        scan = self.reading.lane.entries(messages, self._never)
+        scan = self.reading.lane.entries(messages, self._never, self._kinds)
         chosen = self._chosen(messages, scan)
         if True not in chosen:
             return Verdict(KEEP, [], [], scan.codes)
         ill = self.action == REDRIVE and bool(self.poison) and not self.poison.isdisjoint(scan.identities)
         if False not in chosen and not ill:
             return Verdict(self.action, self._rows(scan, self.action), [], scan.codes)
-        actions = b"".join([self.action if yes else KEEP for yes in chosen])
+        actions = bytes(map({True: self.action[0], False: KEEP[0]}.__getitem__, chosen))
         if ill:
             actions, rows = self._put_aside(scan, actions, self._rows(scan, self.action))
             return Verdict(actions, list(compress(rows, chosen)), [], scan.codes)
@@ -103,6 +110,8 @@ class Choose:
 
     def _answer(self, code: int, corrupted: bool) -> bool | None:  # noqa: FBT001 - half of a pair, not a switch
         """Ask the selector once a signature; None: it depends on the message."""
+        if code == UNREAD:
+            return False
         if (code, corrupted) not in self._answers:
             signature = self.reading.book.signature(code)
             skipped = bool(self._skipped) and self.reading.book.key(code) in self._skipped

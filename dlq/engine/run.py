@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.base import DROP, QUARANTINE, REDRIVE, Hold, Route
 from dlq.engine.decide import Choose
-from dlq.engine.sift import Decider, Sift, Verdict, Wave
+from dlq.engine.sift import Decider, Sift, Verdict, Wave, ignore
 from dlq.errors import BadArgumentError, DlqError, RunNotFoundError, RunStateError
 from dlq.messages.edits import Edit
 from dlq.messages.reading import Reading
@@ -94,7 +93,6 @@ class Run:
     hold: Hold
     request: Request
     sift: Sift
-    tally: Counter[int]
     reading: Reading
     decide: Choose
 
@@ -240,12 +238,5 @@ def _open(
         from dlq.engine.archived import archived  # noqa: PLC0415 - few runs need it and what it imports
 
         decide = archived(queue, hold.run_id, request.archive, reading)
-    tally: Counter[int] = Counter()
-
-    def count(receipt: Receipt, verdict: Verdict) -> None:
-        tally.update(verdict.codes)
-        if watch:
-            watch(receipt, verdict)
-
-    sift = Sift(queue, hold, route, record, decide, count)
-    return Run(queue, config, hold, request, sift, tally, reading, choose)
+    sift = Sift(queue, hold, route, record, decide, watch or ignore)
+    return Run(queue, config, hold, request, sift, reading, choose)

@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
     entries: list[bytes]
     edited: list[bytes]
     codes: list[int]
-    """The signature code of each message."""
+    """The signature code of each message; UNREAD may stand for that of a kept one."""
     refused: int = 0
     """Messages that were kept because their edit did not apply."""
     taken: tuple[object, ...] = ()
@@ -92,7 +92,7 @@ class _Settled(NamedTuple):
 _KEEP_ALL = Verdict(KEEP, [], [], [])
 
 
-def _ignore(receipt: Receipt, verdict: Verdict) -> None:
+def ignore(receipt: Receipt, verdict: Verdict) -> None:
     """Watch nothing."""
 
 
@@ -105,7 +105,7 @@ class Sift:
     route: Route
     record: RunRecord
     decide: Decider
-    watch: Callable[[Receipt, Verdict], None] = _ignore
+    watch: Callable[[Receipt, Verdict], None] = ignore
     read_ahead: bool = True
     remaining: int = field(init=False)
     kept: int = field(init=False)
@@ -177,9 +177,8 @@ class Sift:
         if not self.read_ahead or beyond <= 0 or left <= size or self._disturbed:
             return None
         count = self._fitting.count(beyond)
-        ahead = self.queue.read(self.route.source, size, count)
         self._fitting.probe(size + count)
-        return ahead
+        return self.queue.read(self.route.source, size, count)
 
     def _take(self, ahead: Pending[list[bytes]]) -> list[bytes]:
         chunk = ahead.result()

@@ -10,7 +10,7 @@ import numpy as np
 
 from dlq.brokers.base import Place
 from dlq.engine.bounces import stopped
-from dlq.engine.chunks import ChunkSize
+from dlq.engine.chunks import MOST_READ, ChunkSize
 from dlq.engine.multiset import DigestSet
 from dlq.engine.run import find_run
 from dlq.messages.signatures import Signature
@@ -211,7 +211,7 @@ def _later(queue: DeadLetterQueue, record: RunRecord) -> tuple[int, bool]:
 
 def newest_first(queue: DeadLetterQueue, place: Place, spans: list[tuple[int, int]]) -> Iterator[list[bytes]]:
     """Read spans (skip, length) from the producer's end, a chunk at a time."""
-    size = ChunkSize(queue, place)
+    size = ChunkSize(queue, place, MOST_READ)
     for skip, length in spans:
         done = 0
         while done < length:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,12 +17,14 @@ import orjson
 from dlq.messages.blanking import CONSIDERED, LONGEST, ZEROES, reduce, shorten
 from dlq.messages.detection import TRACEBACK, Plan
 from dlq.messages.envelope import KEYS_OF_A_SHAPE, SHAPES, EnvelopeReader
+from dlq.messages.kinds import Kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dlq.fields import Json
-    from dlq.messages.envelope import Envelope
+    from dlq.messages.kinds import Kinds
+from dlq.messages.envelope import Envelope
 
 SLICE: Final = 100  # messages whose parsed bodies stay in the processor's cache, and whose columns are worth the calls
 _CACHED: Final = 8_192
@@ -70,6 +73,8 @@ class Group(NamedTuple):
     lane: Lane
     columns: list[tuple[Any, ...]]
     codes: list[int | None]
+    left_out: Sequence[int] = ()
+    """Places of healthy messages of this shape whose type is not wanted."""
 
 
 class Lanes:
@@ -83,18 +88,21 @@ class Lanes:
         self._codes: dict[Key, int] = {}
         self._short: dict[ShortKey, int] = {}
 
-    def groups(self, messages: Sequence[bytes]) -> list[Group]:
-        """Sort up to SLICE messages; one that is in no group has to be read by its envelope."""
+    def groups(self, messages: Sequence[bytes], kinds: Kinds | None = None) -> list[Group]:
+        """Sort up to SLICE messages; one that is in no group has to be read by its envelope.
+
+        With `kinds`, healthy messages of other types are left out of a group, and the group says so.
+        """
         if self._reader.checks_schema:
             return []
         bodies = parse(messages)
         usual = self._usual
         try:
             if usual is not None and set(map(len, bodies)) == {usual.size}:
-                return [self._group(usual, range(len(bodies)), bodies)]
+                return [self._group(usual, range(len(bodies)), bodies, kinds)]
         except (KeyError, TypeError):  # as many keys, but others; no object
             pass
-        return self._sorted(bodies)
+        return self._sorted(bodies, kinds)
 
     def learn(self, envelope: Envelope, code: int) -> None:
         """Remember the code of a message that was read by its envelope, under what decides it."""
@@ -117,7 +125,7 @@ class Lanes:
         if short is not None:
             self._keep(self._short, short, code)
 
-    def _sorted(self, bodies: list[Any]) -> list[Group]:
+    def _sorted(self, bodies: list[Any], kinds: Kinds | None) -> list[Group]:
         """Group a slice whose messages differ in shape."""
         by_shape: dict[tuple[str, ...], list[int]] = {}
         for place, body in enumerate(bodies):
@@ -127,13 +135,24 @@ class Lanes:
         for keys, places in by_shape.items():
             lane = self._lane(keys)
             if lane is not None:
-                groups.append(self._group(lane, places, [bodies[place] for place in places]))
+                groups.append(self._group(lane, places, [bodies[place] for place in places], kinds))
                 self._usual = lane
         return groups
 
-    def _group(self, lane: Lane, places: Sequence[int], bodies: Sequence[dict[str, Json]]) -> Group:
-        columns = list(zip(*map(lane.values, bodies), strict=True))
-        return Group(places, bodies, lane, columns, self._look_up(lane, columns))
+    def _group(
+        self, lane: Lane, places: Sequence[int], bodies: Sequence[dict[str, Json]], kinds: Kinds | None
+    ) -> Group:
+        rows = list(map(lane.values, bodies))
+        left_out: Sequence[int] = ()
+        if kinds is not None:
+            wanted = _wanted(lane, rows, kinds)
+            if False in wanted:
+                left_out = [place for place, yes in zip(places, wanted, strict=True) if yes is False]
+                some = [yes is not False for yes in wanted]
+                places, bodies = list(compress(places, some)), list(compress(bodies, some))
+                rows = list(compress(rows, some))
+        columns = list(zip(*rows, strict=True)) or [()] * lane.size
+        return Group(places, bodies, lane, columns, self._look_up(lane, columns), left_out)
 
     def _look_up(self, lane: Lane, columns: list[tuple[Any, ...]]) -> list[int | None]:
         """Give the codes of a group, as far as they are known."""
@@ -141,6 +160,8 @@ class Lanes:
         kinds = columns[lane.kind]
         names = columns[lane.name] if lane.name is not None else _NO_FIELDS
         errors = columns[lane.error] if lane.error is not None else _NO_FIELDS
+        if not kinds:
+            return []
         try:
             if lane.error is None:
                 codes = [self._codes.get(key) for key in zip(kinds, names, errors, strict=False)]
@@ -207,6 +228,14 @@ def lane_of(keys: tuple[str, ...], plan: Plan) -> Lane | None:
     )
     values = itemgetter(*keys) if len(keys) > 1 else _single(keys[0])
     return Lane(values, len(keys), places[plan.type_key], error, name, ident, moment, attempts, counted)
+
+
+def _wanted(lane: Lane, rows: Sequence[tuple[Json, ...]], kinds: Kinds) -> list[bool | None]:
+    """Say of each message of a lane whether its type is wanted; None where the reader has to look."""
+    try:
+        return list(map(kinds.__getitem__, map(itemgetter(lane.kind), rows)))
+    except TypeError:  # an object or an array
+        return [None] * len(rows)
 
 
 def _single(key: str) -> Callable[[dict[str, Json]], tuple[Json, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 _FORM = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.([0-9]{3}|[0-9]{6}))?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-_SECONDS: Final = 19  # characters down to the seconds
-_NUMBERS: Final = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]  # which of them are digits
+_NUMBERS: Final = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]  # which characters are digits, down to the seconds
+_HIGHEST: Final = np.array([99, 99, 12, 31, 23, 59, 59])  # of each two of them: century, year, month, day, ...
+_SECONDS: Final = np.array([86_400, 3600, 60, 1])  # in a day, an hour, a minute, a second
+_FIRST_YEAR, _BEYOND = 1970, 2255  # the years that are read together: microseconds are exact in a float until then
 _MICROSECONDS: Final = 1_000_000
-_LATEST: Final = 9_000_000_000  # until here microseconds are exact in a float, as Python reads them
 _NONE: Final = timedelta(0)
 
 
@@ -56,20 +58,43 @@ def _alike(texts: Sequence[str]) -> np.ndarray:
     if form is None or not joined.isascii():
         return _one_by_one(texts)
     fraction = range(*form.span(1)) if form[1] else range(0)
-    table = np.frombuffer(joined.encode(), dtype="u1").reshape(len(texts), -1)
-    varying = [*_NUMBERS, *fraction]
-    fixed = [column for column in range(table.shape[1]) if column not in varying]
-    digits = table[:, varying] - ord("0")  # what is no digit becomes more than 9
-    if digits.max() > 9 or (table[:, fixed] != table[0, fixed]).any():  # noqa: PLR2004
+    table = np.frombuffer(joined.encode(), dtype="u1").reshape(len(texts), -1).T.copy()  # a row for each character
+    fixed = [row for row in range(len(table)) if row not in _NUMBERS and row not in fraction]
+    digits = table[[*_NUMBERS, *fraction]] - ord("0")  # what is no digit becomes more than 9
+    if digits.max() > 9 or (table[fixed] != table[fixed, :1]).any():  # noqa: PLR2004
         return _one_by_one(texts)
     try:
         offset = datetime.fromisoformat(texts[0]).utcoffset() or _NONE
-        seconds = np.ascontiguousarray(table[:, :_SECONDS]).view(f"S{_SECONDS}").ravel().astype("datetime64[s]")
     except ValueError:  # a 30th of February
         return _one_by_one(texts)
-    since = seconds.astype("i8") - int(offset.total_seconds())
-    if since.min() < 0 or since.max() > _LATEST:
+    seconds = _seconds(digits[: len(_NUMBERS)])
+    if seconds is None or (seconds := seconds - int(offset.total_seconds())).min() < 0:
         return _one_by_one(texts)
-    powers = 10 ** np.arange(5, 5 - len(fraction), -1)
-    whens: np.ndarray = (since * _MICROSECONDS + digits[:, len(_NUMBERS) :] @ powers) / _MICROSECONDS
-    return whens
+    if fraction:
+        powers = 10 ** np.arange(5, 5 - len(fraction), -1)
+        seconds = (seconds * _MICROSECONDS + powers @ digits[len(_NUMBERS) :]) / _MICROSECONDS
+    return seconds.astype("f8", copy=False)
+
+
+def _seconds(digits: np.ndarray) -> np.ndarray | None:
+    """Turn rows of digits (year to seconds) into epoch seconds; None where any is out of range."""
+    parts = digits[::2] * 10 + digits[1::2]
+    if (parts.max(axis=1) > _HIGHEST).any() or not parts[2:4].min():
+        return None
+    parts = parts.astype("i8")
+    months = (parts[0] * 100 + parts[1] - _FIRST_YEAR) * 12 + parts[2] - 1
+    begins = _months()
+    if months.min() < 0 or months.max() >= len(begins) - 1:
+        return None
+    days = begins[months] + parts[3] - 1
+    if (days >= begins[months + 1]).any():
+        return None
+    seconds: np.ndarray = _SECONDS @ np.vstack((days, parts[4:]))
+    return seconds
+
+
+@cache
+def _months() -> np.ndarray:
+    """Give the first day of each month, counted from the first."""
+    months = np.arange(f"{_FIRST_YEAR}-01", f"{_BEYOND}-01", dtype="datetime64[M]")
+    return months.astype("datetime64[D]").astype("i8")

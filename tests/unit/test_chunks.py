@@ -47,6 +47,6 @@ def test_less_is_asked_for_when_others_take_messages_too() -> None:
         asked.append(size.most)
         size.shrink()
     assert asked == [500, 250, 125, 64, 64]
-    few = ChunkSize(MemoryQueue(CONFIG), Route().source, most=7)
+    few = ChunkSize(MemoryQueue(CONFIG), Route().source, limit=7)
     few.shrink()
     assert few.most == 7

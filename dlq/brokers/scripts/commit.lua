@@ -25,7 +25,7 @@ if state[1] ~= 'running' then return {'closed', state[1] or ''} end
 local done = redis.call('HGET', batches, sequence)
 if done then
   local scanned, kept, arrived = struct.unpack('<I4I4i4', done)
-  return {'already', scanned, 0, redis.call('LLEN', source), (#done - 24) / entry_size, 0}
+  return {'already', scanned, 0, redis.call('LLEN', source), (#done - 24) / entry_size}
 end
 
 -- Where does the chunk that the client read lie now? Consumers may have taken some of its oldest messages, or all of
@@ -61,61 +61,62 @@ local present = math.max(0, size - first + 1)
 local popped = count - present -- of the batch
 local vanished = count - (size - first + 1) -- and beyond it
 
--- Sort the chunk by action, oldest first.
+-- Sort the chunk by action, oldest first. This runs for each message: counters are faster than # of a table.
 local redrive, quarantine, keep, stash = {}, {}, {}, {}
-local redriven, edited, dropped, bytes = 0, 0, 0, 0
+local redriven, edited, quarantined, dropped, kept = 0, 0, 0, 0, 0
 local skipped_entries, skipped_edits = 0, 0
 local signature_count = tonumber(ARGV[at])
 local bodies = at + 1 + 2 * signature_count
-if #actions == 1 and actions == 'm' then
+local byte = string.byte
+if actions == 'm' then
   for i = size, first, -1 do
-    local message = found[i]
     redriven = redriven + 1
-    redrive[redriven] = message
-    bytes = bytes + #message
+    redrive[redriven] = found[i]
   end
   skipped_entries = popped
-elseif #actions == 1 and actions == 'k' then
+elseif actions == 'k' then
   for i = size, first, -1 do
-    keep[#keep + 1] = found[i]
-    bytes = bytes + #found[i]
+    kept = kept + 1
+    keep[kept] = found[i]
   end
 else
-  local uniform = #actions == 1 and string.byte(actions)
+  local uniform = #actions == 1 and byte(actions)
   for j = 1, popped do
-    local action = uniform or string.byte(actions, j)
+    local action = uniform or byte(actions, j)
     if action ~= 107 then skipped_entries = skipped_entries + 1 end
     if action == 101 then skipped_edits = skipped_edits + 1 end
   end
-  local entry = 0
+  local pushed, entry = 0, 0
   for j = popped + 1, count do
     local message = found[size - (j - popped - 1)]
-    local action = uniform or string.byte(actions, j)
-    bytes = bytes + #message
+    local action = uniform or byte(actions, j)
     if action == 107 then
-      keep[#keep + 1] = message
+      kept = kept + 1
+      keep[kept] = message
+    elseif action == 109 then
+      redriven = redriven + 1
+      pushed = pushed + 1
+      redrive[pushed] = message
+      entry = entry + 1
     else
-      if action == 109 then
-        redriven = redriven + 1
-        redrive[#redrive + 1] = message
+      stash[#stash + 1] = sequence .. ':' .. entry
+      stash[#stash + 1] = message
+      if action == 101 then
+        pushed = pushed + 1
+        redrive[pushed] = ARGV[bodies + skipped_edits + edited]
+        edited = edited + 1
+      elseif action == 113 then
+        quarantined = quarantined + 1
+        quarantine[quarantined] = message
       else
-        stash[#stash + 1] = sequence .. ':' .. entry
-        stash[#stash + 1] = message
-        if action == 101 then
-          redrive[#redrive + 1] = ARGV[bodies + skipped_edits + edited]
-          edited = edited + 1
-        elseif action == 113 then
-          quarantine[#quarantine + 1] = message
-        else
-          dropped = dropped + 1
-        end
+        dropped = dropped + 1
       end
       entry = entry + 1
     end
   end
 end
 if skipped_entries > 0 then entries = string.sub(entries, skipped_entries * entry_size + 1) end
-local selected = redriven + edited + #quarantine + dropped
+local selected = redriven + edited + quarantined + dropped
 if #entries ~= selected * entry_size then
   return {'malformed', selected, #entries}
 end
@@ -125,11 +126,11 @@ local function list_or_none(key)
   return kind == 'list' or kind == 'none'
 end
 if #redrive > 0 and not list_or_none(KEYS[8]) then return {'wrongtype', KEYS[8]} end
-if #quarantine > 0 and not list_or_none(KEYS[9]) then return {'wrongtype', KEYS[9]} end
+if quarantined > 0 and not list_or_none(KEYS[9]) then return {'wrongtype', KEYS[9]} end
 
 -- The first write. Out of memory, read-only replica and too few replicas are all refused here, with nothing done.
 local arrived = depth - tonumber(state[2] or depth) + vanished
-local header = struct.pack('<I4I4i4I4I8', present, #keep, arrived, wave, now)
+local header = struct.pack('<I4I4i4I4I8', present, kept, arrived, wave, now)
 local blob = header .. entries
 redis.call('HSET', batches, sequence, blob)
 
@@ -155,11 +156,11 @@ end
 if not failed and #redrive > 0 then
   failed = step({'LTRIM', KEYS[8], #redrive, -1}, 'LPUSH', KEYS[8], unpack(redrive))
 end
-if not failed and #quarantine > 0 then
-  failed = step({'LTRIM', KEYS[9], #quarantine, -1}, 'LPUSH', KEYS[9], unpack(quarantine))
+if not failed and quarantined > 0 then
+  failed = step({'LTRIM', KEYS[9], quarantined, -1}, 'LPUSH', KEYS[9], unpack(quarantine))
 end
-if not failed and #keep > 0 then
-  failed = step({'LTRIM', source, #keep, -1}, 'LPUSH', source, unpack(keep))
+if not failed and kept > 0 then
+  failed = step({'LTRIM', source, kept, -1}, 'LPUSH', source, unpack(keep))
 end
 if not failed then
   failed = step({'PING'}, 'LTRIM', source, 0, -(present + 1))
@@ -180,17 +181,17 @@ end
 add('remaining', -(present + vanished))
 add('scanned', present)
 add('vanished', vanished)
-add('kept', #keep)
+add('kept', kept)
 add('redriven', redriven + edited)
 add('edited', edited)
-add('quarantined', #quarantine)
+add('quarantined', quarantined)
 add('dropped', dropped)
 if KEYS[10] ~= run and selected > 0 then
   redis.call('HINCRBY', KEYS[10], 'rolled_back', selected)
 end
 for _, key in ipairs({run, batches, originals, KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[8]) end
 redis.call('PEXPIRE', KEYS[3], ARGV[7])
-if not KEYS[11] then return {'done', present, vanished, depth, selected, bytes} end
+if not KEYS[11] then return {'done', present, vanished, depth, selected} end
 -- What the second step needs beside the messages, so that it need not ask.
 local remaining = redis.call('HGET', run, 'remaining')
-return {'done', present, vanished, depth, selected, bytes, #redrive + #quarantine, blob, remaining}
+return {'done', present, vanished, depth, selected, #redrive + quarantined, blob, remaining}

@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from pika.exceptions import AMQPError
-
-from dlq.brokers.rabbit_wire import Delivery, Outgoing, explain, fail, settle
+from dlq.brokers.rabbit_frames import Confirms, Incoming, publish_frames, take_frames, write
+from dlq.brokers.rabbit_wire import explain, fail, settle
 from dlq.errors import BrokerError, BrokerUnreachableError, DlqError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
+    from dlq.brokers.rabbit_frames import Delivery, Outgoing
     from dlq.brokers.rabbit_wire import RabbitWire
 
 
 @dataclass(slots=True, eq=False)
 class _Lot:
-    """Messages that were published together."""
+    """Messages that were published together, and the part of them that is confirmed."""
 
     future: Future[Any]
-    left: int
+    messages: Sequence[Outgoing]
+    first: int
+    """The delivery tag of the first; they count up from there."""
+    upto: int
+    """All tags up to this one are confirmed."""
+    single: set[int] = field(default_factory=set)
+    """The tags beyond that are confirmed, too."""
     returned: list[int] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        """Give the tag of the last message."""
+        return self.first + len(self.messages) - 1
+
+    def confirm(self, tag: int, *, multiple: bool) -> None:
+        """Take a confirm in: of one message, or of all up to it."""
+        if multiple:
+            self.upto = max(self.upto, min(tag, self.last))
+        else:
+            self.single.add(tag)
+        while self.upto + 1 in self.single:
+            self.upto += 1
+            self.single.discard(self.upto)
 
 
 class Publisher:
@@ -38,13 +58,15 @@ class Publisher:
         self._wire = wire
         self._channel = wire.channel("open a channel")
         self._tag = 0
-        self._open: OrderedDict[int, tuple[_Lot, int, Outgoing]] = OrderedDict()
+        self._open: deque[_Lot] = deque()
         ready = wire.future()
 
         def begin() -> None:
+            take_frames(self._channel, Confirms(self._on_confirm))
             self._channel.add_on_return_callback(self._on_return)
             self._channel.add_on_close_callback(self._on_close)
-            self._channel.confirm_delivery(self._on_confirm, callback=lambda _: settle(ready, None))
+            # pika wants a callback for confirms, but never sees one: they are taken before it.
+            self._channel.confirm_delivery(lambda _: None, callback=lambda _: settle(ready, None))
 
         wire.soon(begin)
         wire.wait("ask for confirms", ready)
@@ -55,46 +77,44 @@ class Publisher:
         if not messages:
             settle(future, [])
             return future
-        lot = _Lot(future, len(messages))
+        frames = publish_frames(self._channel, messages)
 
         def send() -> None:
-            try:
-                for place, message in enumerate(messages):
-                    self._tag += 1
-                    self._open[self._tag] = (lot, place, message)
-                    self._channel.basic_publish(
-                        message.exchange, message.routing_key, message.body, message.properties, mandatory=True
-                    )
-            except (AMQPError, OSError) as exc:
-                fail(future, BrokerUnreachableError(f"publish: {exc}"))
+            if not self._channel.is_open:
+                fail(future, BrokerUnreachableError("publish: RabbitMQ has closed the channel."))
+                return
+            self._open.append(_Lot(future, messages, self._tag + 1, self._tag))
+            self._tag += len(messages)
+            write(self._channel, frames)
 
         self._wire.soon(send)
         return future
 
     def _on_return(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         """Find the returned message: a return comes before the confirm, in the order of publishing."""
-        for lot, place, message in self._open.values():
-            if message.body == body and message.routing_key == method.routing_key and place not in lot.returned:
-                lot.returned.append(place)
-                return
+        for lot in self._open:
+            for place in range(lot.returned[-1] + 1 if lot.returned else 0, len(lot.messages)):
+                message = lot.messages[place]
+                if message.body == body and message.routing_key == method.routing_key:
+                    lot.returned.append(place)
+                    return
 
-    def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        for tag in self._confirmed(method.delivery_tag, multiple=method.multiple):
-            lot, _, _ = self._open.pop(tag)
-            lot.left -= 1
-            if method.NAME == "Basic.Nack":
-                fail(lot.future, BrokerError("RabbitMQ refused a message (nack): the queue is full, or has failed."))
-            elif not lot.left:
-                settle(lot.future, sorted(lot.returned))
-
-    def _confirmed(self, last: int, *, multiple: bool) -> list[int]:
-        if not multiple:
-            return [last]
-        return list(takewhile(lambda tag: tag <= last, self._open))
+    def _on_confirm(self, tag: int, multiple: bool, refused: bool) -> None:  # noqa: FBT001 - as the protocol has it
+        for lot in self._open:
+            if lot.first > tag:
+                break
+            if multiple or tag <= lot.last:
+                lot.confirm(tag, multiple=multiple)
+                if refused:
+                    error = BrokerError("RabbitMQ refused a message (nack): the queue is full, or has failed.")
+                    fail(lot.future, error)
+        while self._open and self._open[0].upto == self._open[0].last:
+            lot = self._open.popleft()
+            settle(lot.future, lot.returned)
 
     def _on_close(self, _channel: Any, reason: Exception) -> None:
-        for lot, _, message in self._open.values():
+        for lot in self._open:
+            message = lot.messages[0]
             fail(lot.future, explain(reason, "publish", message.exchange or message.routing_key))
         self._open.clear()
 
@@ -106,11 +126,16 @@ class Stream:
         """Begin to consume, with at most `prefetch` messages on their way or unacknowledged."""
         self._wire = wire
         self._queue = queue
-        self._arrived: deque[Delivery] = deque()
+        self._arrived: list[Delivery] = []
         self._news = threading.Condition()
         self._lost: DlqError | None = None
         self._channel = wire.channel(f"consume {queue}")
-        self._wire.soon(lambda: self._channel.add_on_close_callback(self._on_close))
+
+        def begin() -> None:
+            take_frames(self._channel, Incoming(self._on_messages))
+            self._channel.add_on_close_callback(self._on_close)
+
+        wire.soon(begin)
         self.widen(prefetch)
 
     @property
@@ -124,34 +149,50 @@ class Stream:
         It takes one more consumer on the channel: a prefetch holds for consumers that begin after it, and cancelling
         the others would give back what is on its way, out of order.
         """
+        if self._lost is not None:
+            raise self._lost
         started = self._wire.future()
 
         def consume(_frame: Any) -> None:
-            self._channel.basic_consume(self._queue, self._on_message, callback=lambda _: settle(started, None))
+            self._channel.basic_consume(self._queue, _never, callback=lambda _: settle(started, None))
 
         self._wire.soon(lambda: self._channel.basic_qos(prefetch_count=by, callback=consume))
         self._wire.wait(f"consume {self._queue}", started)
 
-    def next(self, patience: float) -> Delivery | None:
-        """Wait for the next message, `patience` seconds at most."""
+    def some(self, patience: float) -> list[Delivery]:
+        """Give all messages that have come; wait for one, `patience` seconds at most."""
         with self._news:
             if not self._arrived and self._lost is None:
                 self._news.wait(patience)
-            if self._arrived:
-                return self._arrived.popleft()
-            if self._lost is not None:
+            if not self._arrived and self._lost is not None:
                 raise self._lost
-            return None
+            found, self._arrived = self._arrived, []
+            return found
+
+    def count(self) -> int:
+        """Count what is ready in the queue; whatever was delivered before has come when this returns."""
+        counted = self._wire.future()
+
+        def ask() -> None:
+            if self._channel.is_open:
+                self._channel.queue_declare(
+                    self._queue, passive=True, callback=lambda frame: settle(counted, frame.method.message_count)
+                )
+            else:
+                fail(counted, self._lost or BrokerUnreachableError(f"count {self._queue}: the channel is closed."))
+
+        self._wire.soon(ask)
+        return int(self._wire.wait(f"count {self._queue}", counted))
 
     def acknowledge(self, tag: int) -> None:
         """Acknowledge all messages up to this one."""
-        self._wire.soon(lambda: self._channel.basic_ack(tag, multiple=True))
+        self._wire.soon(lambda: self._channel.basic_ack(tag, multiple=True) if self._channel.is_open else None)
 
     def settle_each(self, tags: Sequence[int], *, back: bool) -> None:
         """Acknowledge single messages, or give them back."""
 
         def send() -> None:
-            for tag in tags:
+            for tag in tags if self._channel.is_open else ():
                 if back:
                     self._channel.basic_nack(tag, requeue=True)
                 else:
@@ -182,12 +223,16 @@ class Stream:
         for tag in list(tags):
             self._channel.basic_cancel(tag, callback=cancelled)
 
-    def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_messages(self, messages: list[Delivery]) -> None:
         with self._news:
-            self._arrived.append(Delivery(method.delivery_tag, method.redelivered, properties, body))
+            self._arrived += messages
             self._news.notify()
 
     def _on_close(self, _channel: Any, reason: Exception) -> None:
         with self._news:
             self._lost = explain(reason, f"consume {self._queue}", self._queue)
             self._news.notify()
+
+
+def _never(*_said: Any) -> None:
+    """Take no message: they are taken as frames, before pika would call this."""

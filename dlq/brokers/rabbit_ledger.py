@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dlq.brokers.rabbit_lot import Suspects, acknowledge_again
 from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
 from dlq.records.ledger import ENTRY_BYTES, HEADER
 
 if TYPE_CHECKING:
-    from dlq.brokers.base import Batch, Hold
+    from dlq.brokers.base import Batch, Hold, Pending
     from dlq.brokers.rabbit_lot import Lot
+    from dlq.brokers.rabbit_reading import Pass
+    from dlq.records.ledger import RunRecord
 
-UNSETTLED: Final = 3
-"""Confirmed batches whose acknowledgements may have been lost with the connection."""
+UNSETTLED: Final = 16
+"""Batches in the ledger whose acknowledgements may not have reached the broker when the process died."""
 MAYBE_DUPLICATED: Final = "maybe_duplicated"
 """The fact in the ledger that counts messages which may have been delivered twice."""
 
@@ -30,15 +33,33 @@ class RabbitLedger(RedisLedger):
             self._receipt(hold, answer)
         return answer
 
-    def _write(self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: Lot) -> None:
+    def _write(
+        self, run_id: str, batch: Batch, blob: bytes, depth: int, undoes: str | None, lot: Lot
+    ) -> Pending[list[Any]]:
+        """Write a confirmed batch; what answers has it."""
         keys, run = self._keys, self._keys.run(run_id)
         undone = keys.run(undoes) if undoes else run
         names = [run, keys.batches(run_id), keys.posts(run_id), keys.originals(run_id), keys.signatures(run_id), undone]
         args: list[Any] = [batch.sequence, blob, batch.count, batch.count - len(lot.taken), depth, ENTRY_BYTES]
-        args += [now_ms(), self._ledger_ms, lot.counts_as, len(batch.signatures)]
+        args += [now_ms(), self._ledger_ms, lot.counts_as, lot.duplicates, batch.sequence - UNSETTLED]
+        args += [int(bool(lot.back)), lot.gone() if lot.back else b"", len(batch.signatures)]
         args += [part for pair in batch.signatures for part in pair]
         args += lot.originals
-        self._wire.script(self._what("write the ledger"), same, "confirm", names, args).result()
-        if lot.duplicates:
-            self._wire.call(self._what("count duplicates"), "HINCRBY", run, MAYBE_DUPLICATED, lot.duplicates)
-        self._wire.send(self._what("forget"), same, "HDEL", keys.posts(run_id), str(batch.sequence - UNSETTLED))
+        return self._wire.script(self._what("write the ledger"), same, "confirm", names, args)
+
+    def _catch_up(self, record: RunRecord, front: Pass) -> Suspects:
+        """Find out how far the last process came: what it had confirmed goes, what it had published is suspect."""
+        key = self._keys.posts(record.run_id)
+        raw = self._wire.call(self._what("catch up"), "HGETALL", key)
+        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+        posts = {name.decode(): prints for name, prints in pairs}
+        for number in sorted(int(name) for name in posts if name.isdigit()):
+            prints = posts[str(number)]
+            if number <= record.sequence:
+                acknowledge_again(front, prints)
+                continue
+            suspect = f"suspect {number} {now_ms()}"
+            posts[suspect] = prints
+            self._wire.call(self._what("catch up"), "HSET", key, suspect, prints)
+            self._wire.call(self._what("catch up"), "HDEL", key, str(number))
+        return Suspects(record.run_id, (prints for name, prints in posts.items() if not name.isdigit()))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, Batch
-from dlq.brokers.rabbit_messages import pack
+from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, REDRIVE, Batch, Place
+from dlq.brokers.rabbit_messages import pack, to_origin, to_queue
 from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+
+    from dlq.brokers.base import Hold, Route
+    from dlq.brokers.rabbit_frames import Delivery, Outgoing
     from dlq.brokers.rabbit_reading import Pass
-    from dlq.brokers.rabbit_wire import Delivery, Outgoing
+    from dlq.config.queues import QueueConfig
 
 _PRINT: Final = 8  # bytes of a fingerprint
+_KEPT_WHOLE: Final = frozenset((EDIT[0], QUARANTINE[0], DROP[0]))  # the ledger keeps the original
 
 
 @dataclass(slots=True)
@@ -43,6 +50,10 @@ class Lot:
             entry += 1
         return b"".join(kept)
 
+    def gone(self) -> bytes:
+        """Give the fingerprints of what was not given back, where some was."""
+        return b"".join(fingerprint(some.body) for place, some in enumerate(self.taken) if place not in self.back)
+
     def without(self, returned: list[int], sequence: int) -> Lot:
         """Give the lot as it came out when some of what was published had to come back."""
         sent = [place for place, goal in enumerate(self.goals) if goal is not None]
@@ -51,10 +62,82 @@ class Lot:
         for place, (delivery, code) in enumerate(zip(self.taken, self.actions, strict=True)):
             if code == KEEP[0] or place in back:
                 continue
-            if bytes([code]) in {EDIT, QUARANTINE, DROP}:
+            if code in _KEPT_WHOLE:
                 lot.originals += [f"{sequence}:{lot.selected}", pack(delivery)]
             lot.selected += 1
         return lot
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A batch that was published, and whose confirms may be still to come."""
+
+    hold: Hold
+    route: Route
+    batch: Batch
+    lot: Lot
+    published: Future[Any]
+
+    @property
+    def size(self) -> int:
+        """Give the bytes of its messages."""
+        return sum(len(delivery.body) for delivery in self.lot.taken)
+
+
+class Goals:
+    """Says where each message of a batch goes, and which originals are kept."""
+
+    def __init__(self, config: QueueConfig, route: Route) -> None:
+        """Take the names of the queues, and which of them a pass reads and fills."""
+        names = {Place.DLQ: config.dlq, Place.LIVE: config.live, Place.QUARANTINE: config.quarantine}
+        back, to = names[route.source], names[route.redrive_to]
+        origin = route.redrive_to is Place.LIVE and config.redrive_to == "x-death"
+        redrive = (to_origin if origin else to_queue, to)
+        self._ways = {
+            KEEP[0]: (to_queue, back),
+            REDRIVE[0]: redrive,
+            EDIT[0]: redrive,
+            QUARANTINE[0]: (to_queue, config.quarantine),
+        }
+
+    def lot(self, batch: Batch, taken: list[Delivery], suspects: Suspects) -> Lot:
+        """Make the lot of a batch."""
+        actions = batch.actions * len(taken) if len(batch.actions) == 1 else batch.actions
+        lot, edited, ways = Lot(taken, actions), iter(batch.edited), self._ways
+        for delivery, code in zip(taken, actions, strict=True):
+            duplicate = suspects.name(delivery) if suspects else ""
+            lot.duplicates += bool(duplicate)
+            if code == DROP[0]:
+                lot.goals.append(None)
+            else:
+                way, name = ways[code]
+                body = next(edited) if code == EDIT[0] else delivery.body
+                lot.goals.append(way(name, delivery.header, body, duplicate))
+            if code in _KEPT_WHOLE:
+                lot.originals += [f"{batch.sequence}:{lot.selected}", pack(delivery)]
+            lot.selected += code != KEEP[0]
+        return lot
+
+
+class Suspects:
+    """Messages that an interrupted process may have moved before, by their fingerprints."""
+
+    def __init__(self, run_id: str = "", prints: Iterable[bytes] = ()) -> None:
+        """Take the fingerprints of the batches that were under way."""
+        self._run_id = run_id
+        self._prints = Counter(digest for some in prints for digest in split_prints(some))
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return bool(self._prints)
+
+    def name(self, delivery: Delivery) -> str:
+        """Name the run in which a message may have been moved before; "" if it was not."""
+        digest = fingerprint(delivery.body)
+        if not self._prints[digest]:
+            return ""
+        self._prints[digest] -= 1
+        return self._run_id
 
 
 def acknowledge_again(front: Pass, prints: bytes) -> None:

@@ -7,17 +7,14 @@ one who resumes the run: marked with a header, and counted. Kept messages are pu
 
 from __future__ import annotations
 
-import time
-from collections import Counter
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pika
 
 from dlq.brokers.base import (
-    DROP,
-    EDIT,
-    KEEP,
     MOVED,
     QUARANTINE,
     REDRIVE,
@@ -31,27 +28,30 @@ from dlq.brokers.base import (
     Route,
 )
 from dlq.brokers.rabbit_channels import Publisher
+from dlq.brokers.rabbit_frames import packed
 from dlq.brokers.rabbit_ledger import RabbitLedger
-from dlq.brokers.rabbit_lot import Lot, acknowledge_again, split_prints, vanished, without_vanished
-from dlq.brokers.rabbit_messages import pack, to_origin, to_queue, unpack
-from dlq.brokers.rabbit_reading import Intake, Pass, Spool
+from dlq.brokers.rabbit_lot import Flight, Goals, Lot, Suspects, vanished, without_vanished
+from dlq.brokers.rabbit_messages import to_queue, unpack
+from dlq.brokers.rabbit_places import RabbitPlaces
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_ledger import now_ms
-from dlq.errors import LedgerError, QueueMissingError, UnroutableError
+from dlq.errors import BrokerUnreachableError, DlqError, LedgerError, UnroutableError
 from dlq.records.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from dlq.brokers.rabbit_wire import Delivery, Outgoing
+    from dlq.brokers.rabbit_frames import Outgoing
+    from dlq.brokers.rabbit_reading import Pass
     from dlq.brokers.redis_wire import RedisWire
     from dlq.config.queues import QueueConfig
     from dlq.records.ledger import RunRecord
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-_COUNTS: Final = 50
-_BETWEEN: Final = 0.1  # seconds between two counts
+_FLIGHTS: Final = 4  # batches whose confirms may be still to come
+_FLIGHT_BYTES: Final = 8 * 1024 * 1024
+_HELD_SECONDS: Final = 300.0  # a pause so long gives back what is held: the broker takes it after 30 minutes
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
 
@@ -89,80 +89,85 @@ class RabbitQueue(RabbitLedger):
         *,
         lock_seconds: float = 30,
         ledger_days: float = 30,
+        held_seconds: float = _HELD_SECONDS,
     ) -> None:
         """Prepare; the first call connects. `url` is RabbitMQ's, `ledger` leads to the Redis of the ledger."""
         super().__init__(config, ledger, lock_seconds=lock_seconds, ledger_days=ledger_days)
         self._rabbit = RabbitWire(url)
+        self._places = RabbitPlaces(self._rabbit, self._lists, f"queue {config.name}")
+        self._held_seconds = held_seconds
         self._publisher: Publisher | None = None
         self._pass: tuple[RunRecord, Place] | None = None
-        self._front: Pass | None = None
-        self._in_flight = 0
-        self._spools: dict[Place, Spool] = {}
-        self._suspects: Counter[bytes] = Counter()
-        self._suspected = ""
+        self._depth = 0
+        self._flights: deque[Flight] = deque()
+        self._suspects = Suspects()
 
     # reading
 
     def depth(self, place: Place) -> int:
         """Count the messages at a place, those that we hold among them."""
-        self._drop_spool(place)
-        ours = self._front.waiting if self._front and self._reads(place) else 0
-        return self._ready(place) + ours
+        self._land()
+        return self._places.depth(place)
 
     def read(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the consumer's end, oldest first."""
-        if self._reads(place):
-            return _Later(lambda: self._taken().bodies(skip, count, _CHUNK_BYTES))
-        return Ready(self._spool(place).bodies(skip, count))
+        if self._places.reads(place):
+            return _Later(lambda: self._ahead(skip, count))
+        return Ready(self._places.spool(place).bodies(skip, count))
 
     def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the producer's end, newest first; all of the queue is read for it."""
-        spool = self._spool(place)
+        self._land()
+        spool = self._places.spool(place)
         first = max(0, len(spool) - skip - count)
         return Ready(spool.bodies(first, len(spool) - skip - first)[::-1])
 
     def lengths(self, place: Place, skips: Sequence[int]) -> Pending[list[int]]:
         """Measure messages that were read already; 0 for all others, since RabbitMQ does not tell."""
-        if self._front and self._reads(place):
-            held = self._front.held
-            return Ready([len(held[skip].body) if skip < len(held) else 0 for skip in skips])
-        return Ready(self._spools[place].lengths(list(skips)) if place in self._spools else [0] * len(skips))
+        return Ready(self._places.lengths(place, list(skips)))
 
     # a run
 
     def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:
         """Begin pass number `step` of a run: freeze its selection; its front is taken when it is read."""
-        for place in Place:
-            self._drop_spool(place)
-        self._give_back()
-        depth = self._settled(route.source)
+        with suppress(BrokerUnreachableError):  # then what was under way is suspect, and found below
+            self._land()
+        self._forget()
+        depth = self._places.settled(route.source)
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
-        self._pass = (record, route.source)
+        self._pass, self._depth = (record, route.source), depth
+        self._places.read_by_pass(route.source)
         return record
 
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
-        """Note a batch and publish it; its receipt is written and its messages acknowledged once all is confirmed."""
+        """Note a batch and publish it; once all is confirmed, it is written and its messages are acknowledged.
+
+        The receipt says what was published. Whoever asks for anything but more of the pass waits until that is
+        confirmed and written, and gets the error if it was not.
+        """
         front = self._taken()
         gone = vanished(front, batch)
         if gone is None:
             return Ready(self._repeated(hold.run_id, batch.sequence, route.source) or MOVED)
         count = min(batch.count - gone, len(front.held))
+        self._make_room()
         prints = b"".join(fingerprint(front.held[place].body) for place in range(count))
         answer = self._post(hold, batch.sequence, prints)
         if answer[0] == b"already":
             return Ready(Receipt(int(answer[1]), 0, self.depth(route.source), int(answer[2]), repeated=True))
         batch, taken = without_vanished(batch, gone), front.take(count)
-        actions = batch.actions * count if len(batch.actions) == 1 else batch.actions
-        if QUARANTINE in actions:
+        if QUARANTINE in batch.actions:
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
-        lot = self._lot(route, batch, taken, actions)
-        self._in_flight += 1
+        lot = Goals(self.config, route).lot(batch, taken, self._suspects)
         published = self._publish([goal for goal in lot.goals if goal is not None])
-        return _Later(lambda: self._confirm(hold, route, batch, lot, published))
+        self._flights.append(Flight(hold, route, batch, lot, published))
+        self._depth -= lot.selected
+        return Ready(Receipt(count, batch.count - count, self._depth, lot.selected))
 
     def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
         """Put dropped originals of a run back into the DLQ; return how many were."""
+        self._land()
         kept = self._wire.call(self._what("fetch originals"), "HMGET", self._keys.originals(undoes), *fields)
         rows = [entries[i : i + ENTRY_BYTES] for i in range(0, len(entries), ENTRY_BYTES)]
         found = [(row, unpack(original)) for row, original in zip(rows, kept, strict=True) if original is not None]
@@ -173,14 +178,15 @@ class RabbitQueue(RabbitLedger):
 
     def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
         """Put messages from outside at the producer's end of the DLQ, oldest first; the same sequence is done once."""
-        lasting = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
+        self._land()
+        lasting = packed(pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value))
         return self._put(hold, sequence, [(lasting, message) for message in messages], entries, None, "restored")
 
     def _put(
         self,
         hold: Hold,
         sequence: int,
-        messages: list[tuple[Any, bytes]],
+        messages: list[tuple[bytes, bytes]],
         entries: bytes,
         undoes: str | None,
         counts_as: str,
@@ -193,170 +199,137 @@ class RabbitQueue(RabbitLedger):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
         blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
         batch, lot = Batch(sequence, 0, 0, (), REDRIVE), Lot([], b"", counts_as=counts_as)
-        self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, lot)
+        self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, lot).result()
         return len(messages)
+
+    # the ledger tells what is confirmed, so whoever asks it waits for that
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """Look a run up."""
+        self._land()
+        return super().run(run_id)
+
+    def runs(self, limit: int) -> list[RunRecord]:
+        """List the newest runs of the queue."""
+        self._land()
+        return super().runs(limit)
+
+    def batches(self, run_id: str, after: int = 0) -> Iterator[LedgerBatch]:
+        """Stream the ledger of a run, in the order of its commits, from behind sequence number `after`."""
+        self._land()
+        return super().batches(run_id, after)
+
+    def signatures(self, run_id: str) -> dict[int, str]:
+        """Fetch the signature texts that the run's ledger entries point to."""
+        self._land()
+        return super().signatures(run_id)
 
     def originals(self, run_id: str, fields: Sequence[str]) -> list[bytes | None]:
         """Fetch the bodies of kept originals; the ledger has their properties beside them."""
+        self._land()
         return [None if found is None else unpack(found)[1] for found in super().originals(run_id, fields)]
+
+    def renew(self, hold: Hold) -> None:
+        """Keep the lock, or raise LockLostError. In a long pause what is held is given back."""
+        super().renew(hold)
+        self._land()
+        if self._places.idle() > self._held_seconds:
+            self._places.give_back()
 
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger; nothing is held any longer."""
+        self._land()
         self._pass = None
-        self._give_back()
+        self._places.read_by_pass(None)
         super().finish(hold, state, fields)
 
     def close(self) -> None:
         """Let go of the connections; what was not acknowledged goes back into its queue."""
-        for place in Place:
-            self._drop_spool(place)
-        self._pass, self._in_flight = None, 0
-        self._give_back()
+        with suppress(DlqError):
+            self._land()
+        self._forget()
         self._publisher = None
         self._rabbit.close()
         super().close()
 
-    # the batch
+    # batches on their way
 
-    def _lot(self, route: Route, batch: Batch, taken: list[Delivery], actions: bytes) -> Lot:
-        """Say where each message of a batch goes, and which originals are kept."""
-        edited = iter(batch.edited)
-        lot = Lot(taken, actions)
-        for delivery, code in zip(taken, actions, strict=True):
-            action = bytes([code])
-            body = next(edited) if action == EDIT else delivery.body
-            lot.goals.append(self._goal(route, action, delivery, body, self._suspicion(lot, delivery)))
-            if action in {EDIT, QUARANTINE, DROP}:
-                lot.originals += [f"{batch.sequence}:{lot.selected}", pack(delivery)]
-            lot.selected += action != KEEP
-        return lot
-
-    def _goal(self, route: Route, action: bytes, delivery: Delivery, body: bytes, duplicate: str) -> Outgoing | None:
-        if action == DROP:
-            return None
-        if action == QUARANTINE:
-            return to_queue(self.config.quarantine, delivery.properties, body, duplicate)
-        place = route.source if action == KEEP else route.redrive_to
-        if place is Place.LIVE and self.config.redrive_to == "x-death":
-            return to_origin(self.config.live, delivery.properties, body, duplicate)
-        return to_queue(self._lists[place], delivery.properties, body, duplicate)
-
-    def _suspicion(self, lot: Lot, delivery: Delivery) -> str:
-        """Name the batch in which a message may have been moved before, if there is one."""
-        digest = fingerprint(delivery.body) if self._suspects else b""
-        if not self._suspects.get(digest):
-            return ""
-        self._suspects[digest] -= 1
-        lot.duplicates += 1
-        return self._suspected
+    def _ahead(self, skip: int, count: int) -> list[bytes]:
+        """Read on in the pass; where too much is under way, wait for the oldest batches."""
+        front = self._taken()
+        while self._flights and front.reach <= skip:
+            self._land_oldest()
+        return front.bodies(skip, count, _CHUNK_BYTES)
 
     def _publish(self, goals: list[Outgoing]) -> Future[Any]:
         if self._publisher is None:
             self._publisher = Publisher(self._rabbit)
         return self._publisher.publish(goals)
 
-    def _confirm(self, hold: Hold, route: Route, batch: Batch, lot: Lot, published: Future[Any]) -> Receipt:
-        """Wait for the confirms, write the ledger, then acknowledge."""
-        returned: list[int] = self._rabbit.wait(self._what("publish"), published)
-        self._in_flight -= 1
-        if returned:
-            lot = lot.without(returned, batch.sequence)
-        entries = lot.entries(batch.entries)
+    def _make_room(self) -> None:
+        """Land batches that are confirmed, and wait for the oldest where many or large ones are under way."""
+        while self._flights and (
+            self._flights[0].published.done()
+            or len(self._flights) >= _FLIGHTS
+            or sum(flight.size for flight in self._flights) > _FLIGHT_BYTES
+        ):
+            self._land_oldest()
+
+    def _land(self) -> None:
+        """Wait for all batches that are under way."""
+        while self._flights:
+            self._land_oldest()
+
+    def _land_oldest(self) -> None:
+        """Wait for the confirms of the oldest batch, write the ledger, then acknowledge."""
+        flight = self._flights[0]
+        try:
+            returned: list[int] = self._rabbit.wait(self._what("publish"), flight.published)
+        except DlqError:  # it is not known what of the batches behind it arrived: the next process finds them suspect
+            self._flights.clear()
+            raise
+        self._flights.popleft()
+        batch, lot = flight.batch, flight.lot.without(returned, flight.batch.sequence) if returned else flight.lot
         scanned = len(lot.taken)
         header = HEADER.pack(scanned, scanned - lot.selected, _UNKNOWN_ARRIVALS, batch.wave, now_ms())
-        depth = self.depth(route.source)
-        self._write(hold.run_id, batch, header + entries, depth, route.undoes, lot)
+        blob = header + lot.entries(batch.entries)
+        self._write(flight.hold.run_id, batch, blob, self._depth, flight.route.undoes, lot).result()
         front = self._taken()
         if not lot.back:
             front.acknowledge(lot.taken)
-            return Receipt(scanned, batch.count - scanned, depth, lot.selected)
+            return
         front.give_back(lot.taken, lot.back)
+        with suppress(UnroutableError):  # what is behind it has the same fate, most likely
+            self._land()
         raise UnroutableError(
             f"queue {self.config.name}: {len(lot.back):,} messages of a batch found no queue to go to; they are back in"
-            f" {self._lists[route.source]}."
+            f" {self._lists[flight.route.source]}."
         )
+
+    def _forget(self) -> None:
+        """Forget the pass and what is under way; the ledger knows how far that came."""
+        self._pass = None
+        self._flights.clear()
+        self._places.read_by_pass(None)
 
     # going on
 
     def _repeated(self, run_id: str, sequence: int, source: Place) -> Receipt | None:
         """Give the receipt of a batch that the ledger has already."""
+        self._land()
         (blob,) = self._wire.call(self._what("look a batch up"), "HMGET", self._keys.batches(run_id), sequence)
         if blob is None:
             return None
         done = LedgerBatch.unpack(sequence, blob)
         return Receipt(done.scanned, 0, self.depth(source), len(done), repeated=True)
 
-    def _catch_up(self, record: RunRecord, front: Pass) -> None:
-        """Find out how far the last process came: what it had confirmed goes, what it had published is suspect."""
-        key = self._keys.posts(record.run_id)
-        raw = self._wire.call(self._what("catch up"), "HGETALL", key)
-        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
-        posts = {name.decode(): prints for name, prints in pairs}
-        numbers = sorted(int(name) for name in posts if name.isdigit())
-        for number in numbers:
-            prints = posts[str(number)]
-            if number <= record.sequence:
-                acknowledge_again(front, prints)
-                continue
-            posts[f"suspect {number} {now_ms()}"] = prints
-            self._wire.call(self._what("catch up"), "HSET", key, f"suspect {number} {now_ms()}", prints)
-            self._wire.call(self._what("catch up"), "HDEL", key, str(number))
-        self._suspected = record.run_id
-        for name, prints in posts.items():
-            if not name.isdigit():
-                self._suspects.update(split_prints(prints))
-
-    # places
-
-    def _ready(self, place: Place) -> int:
-        try:
-            return self._rabbit.count(self._what("count"), self._lists[place])
-        except QueueMissingError:
-            if place is Place.QUARANTINE:  # it is made when something is quarantined
-                return 0
-            raise
-
-    def _settled(self, place: Place) -> int:
-        """Count again until the number stays: a quorum queue counts what came back to it a moment later."""
-        count, before = self._ready(place), -1
-        for _ in range(_COUNTS):
-            if count == before:
-                break
-            time.sleep(_BETWEEN)
-            count, before = self._ready(place), count
-        return count
-
-    def _intake(self, place: Place) -> Intake:
-        return Intake(self._rabbit, self._lists[place], lambda: self._settled(place))
-
-    def _reads(self, place: Place) -> bool:
-        """Say whether a pass reads a place: then its front is ours, and a look at it would find less."""
-        return self._pass is not None and self._pass[1] is place
-
     def _taken(self) -> Pass:
         """Take the front of the pass's source, if that is not done yet."""
-        if self._front is None:
-            if self._pass is None:
-                raise LedgerError(f"queue {self.config.name}: no pass has begun.")
-            record, place = self._pass
-            self._front = Pass(self._intake(place))
-            self._catch_up(self._record(self._keys, record.run_id) or record, self._front)
-        return self._front
-
-    def _give_back(self) -> None:
-        """Let go of what the pass holds; it is taken again when it is read again."""
-        if self._front is not None:
-            self._front.close()
-            self._front = None
-
-    def _spool(self, place: Place) -> Spool:
-        if self._reads(place) and not self._in_flight:
-            self._give_back()
-        if place not in self._spools:
-            self._spools[place] = Spool(lambda: self._intake(place), self._settled(place))
-        return self._spools[place]
-
-    def _drop_spool(self, place: Place) -> None:
-        spool = self._spools.pop(place, None)
-        if spool is not None:
-            spool.close()
+        if self._pass is None:
+            raise LedgerError(f"queue {self.config.name}: no pass has begun.")
+        fresh = self._places.front is None
+        front = self._places.take_front()
+        if fresh:
+            record, _ = self._pass
+            self._suspects = self._catch_up(self._record(self._keys, record.run_id) or record, front)
+        return front

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from dlq.brokers.rabbit_channels import Stream
+from dlq.brokers.rabbit_messages import deliveries
 from dlq.errors import BrokerUnreachableError, DeliveryLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from dlq.brokers.rabbit_wire import Delivery, RabbitWire
+    from dlq.brokers.rabbit_frames import Delivery
+    from dlq.brokers.rabbit_wire import RabbitWire
 
-_FIRST: Final = 20  # messages that may come before we know how large they are
-_MOST: Final = 2_000
+_FIRST: Final = 10  # messages that may come before we know how large they are, and how often they were delivered
+_MOST: Final = (4_000, 1_000, 300, 100, 30)  # held at once, by how often the broker counts that they were delivered
 _BYTES: Final = 32 * 1024 * 1024  # about what is on its way to us at most
 _PATIENCE: Final = 0.25  # seconds without a message, after which we ask whether there is one
 _PREFETCH: Final = 65_535  # the most that the protocol can say
@@ -25,14 +28,19 @@ DELIVERIES: Final = 5
 
 
 class Intake:
-    """Takes messages of a queue in their order, as fast as their size allows."""
+    """Takes messages of a queue in their order, as fast as their size allows.
 
-    def __init__(self, wire: RabbitWire, queue: str, ready: Callable[[], int]) -> None:
-        """Begin to consume; `ready` counts what the broker still has for us."""
+    What is taken and given back counts as delivered once more in a quorum queue, and from RabbitMQ 4.0 on what was
+    delivered twenty times is dropped. So the more often the first messages were delivered, the fewer are taken.
+    """
+
+    def __init__(self, wire: RabbitWire, queue: str, ready: Callable[[], int], *, eager: bool) -> None:
+        """Begin to consume; `ready` counts what the broker still has for us. Eager: take more than was asked for."""
         self._stream = Stream(wire, queue, _FIRST)
         self._queue = queue
         self._ready = ready
         self._limit = _FIRST
+        self._eager = eager
         self._out = self._seen = self._bytes = 0
 
     @property
@@ -45,21 +53,25 @@ class Intake:
         """Count the messages that have come and were not taken."""
         return self._stream.waiting
 
+    def count(self) -> int:
+        """Count what is ready in the queue, when all that was not ready has come to us."""
+        return self._stream.count()
+
     def make_room(self, count: int) -> None:
         """Let at least `count` more messages come."""
         self._widen(self._out + count)
 
-    def take(self) -> Delivery | None:
-        """Wait for the next message; None when the queue has no more."""
+    def take(self) -> list[Delivery]:
+        """Take all that has come; wait for a message; none when the queue has no more."""
         for _ in range(_TRIES):
-            delivery = self._stream.next(_PATIENCE)
-            if delivery is None and not self._ready():
-                delivery = self._stream.next(0)
-                if delivery is None:
-                    return None
-            if delivery is not None:
-                self._learn(delivery)
-                return delivery
+            found = self._stream.some(_PATIENCE)
+            if not found and not self._ready():
+                found = self._stream.some(0)
+                if not found:
+                    return []
+            if found:
+                self._learn(found)
+                return found
         raise BrokerUnreachableError(f"RabbitMQ has messages in {self._queue}, but does not deliver them.")
 
     def acknowledge(self, tag: int, count: int) -> None:
@@ -81,14 +93,16 @@ class Intake:
         """Give back what is not acknowledged."""
         self._stream.close()
 
-    def _learn(self, delivery: Delivery) -> None:
-        """Widen the stream once it is known how large messages are."""
-        self._out += 1
-        self._seen += 1
-        self._bytes += len(delivery.body)
-        if self._seen == _FIRST:
-            size = max(1, self._bytes // self._seen)
-            self._widen(min(_MOST, _BYTES // size))
+    def _learn(self, found: list[Delivery]) -> None:
+        """Widen the stream once it is known how large messages are, and how tired of being delivered."""
+        first = self._eager and self._seen < _FIRST <= self._seen + len(found)
+        self._out += len(found)
+        self._seen += len(found)
+        self._bytes += sum(len(delivery.body) for delivery in found)
+        if first:
+            before = max(deliveries(delivery) for delivery in found)
+            most = _MOST[before] if before < len(_MOST) else _FIRST
+            self._widen(min(most, _BYTES // max(1, self._bytes // self._seen)))
 
     def _widen(self, limit: int) -> None:
         while self._limit < limit:
@@ -106,30 +120,32 @@ class Pass:
         self.held: deque[Delivery] = deque()
 
     @property
-    def waiting(self) -> int:
-        """Count the messages that have come to us and are not yet settled or on their way."""
-        return len(self.held) + self._intake.waiting
+    def reach(self) -> int:
+        """Count the messages that are held, or may be without settling some."""
+        return len(self.held) + self._intake.room
+
+    def count(self) -> tuple[int, int]:
+        """Count (what is ready in the queue, what has come to us and is not taken out of hand)."""
+        ready = self._intake.count()
+        return ready, len(self.held) + self._intake.waiting
 
     def hold(self, count: int) -> None:
         """Hold `count` messages, or as many as there are."""
         self._intake.make_room(count - len(self.held))
-        while len(self.held) < count:
-            delivery = self._intake.take()
-            if delivery is None:
-                return
-            self.held.append(delivery)
+        self._fill(count)
 
     def bodies(self, skip: int, count: int, most_bytes: int) -> list[bytes]:
         """Give the bodies of held messages; fewer when they are large or many are unsettled."""
+        self._fill(skip + count)
+        if skip >= len(self.held):
+            self.hold(skip + 1)
         found: list[bytes] = []
         size = 0
-        for place in range(skip, skip + count):
-            if place >= len(self.held) and (not found or self._intake.room > 0):
-                self.hold(place + 1)
-            if place >= len(self.held) or (found and size + len(self.held[place].body) > most_bytes):
+        for delivery in islice(self.held, skip, skip + count):
+            size += len(delivery.body)
+            if found and size > most_bytes:
                 break
-            found.append(self.held[place].body)
-            size += len(found[-1])
+            found.append(delivery.body)
         return found
 
     def take(self, count: int) -> list[Delivery]:
@@ -150,6 +166,14 @@ class Pass:
         """Give back what is held."""
         self._intake.close()
         self.held.clear()
+
+    def _fill(self, count: int) -> None:
+        """Take what comes, until `count` are held, the broker may send no more, or has no more."""
+        while len(self.held) < count and self._intake.room > 0:
+            found = self._intake.take()
+            if not found:
+                return
+            self.held += found
 
 
 class Spool:
@@ -194,29 +218,32 @@ class Spool:
         self._file.close()
 
     def _reach(self, place: int) -> None:
+        """Read as far as a place; not much more is taken, since each message that is may count as delivered."""
+        wanted = min(place, self._depth)
+        if len(self._ends) >= wanted:
+            return
         self._file.seek(0, 2)
-        if self._intake is None and len(self._ends) < min(place, self._depth):
+        if self._intake is None:
             self._intake = self._begin()
-            self._intake.make_room(self._depth)
-        while len(self._ends) < min(place, self._depth):
-            delivery = self._intake.take() if self._intake else None
-            if delivery is None:
+        self._intake.make_room(min(max(wanted, 2 * len(self._ends)), self._depth) - len(self._ends))
+        while len(self._ends) < wanted:
+            found = self._intake.take()
+            if not found:
                 self._depth = len(self._ends)
                 break
-            self._check(delivery)
-            self._file.write(delivery.body)
-            self._ends.append(self._file.tell())
+            self._keep(found[: self._depth - len(self._ends)])
         if len(self._ends) == self._depth:
             self._give_back()
+
+    def _keep(self, found: list[Delivery]) -> None:
+        for delivery in found:
+            if deliveries(delivery) >= DELIVERIES:  # looking further would cost messages: quorum queues count
+                self.close()
+                raise DeliveryLimitError
+            self._file.write(delivery.body)
+            self._ends.append(self._file.tell())
 
     def _give_back(self) -> None:
         if self._intake is not None:
             self._intake.close()
             self._intake = None
-
-    def _check(self, delivery: Delivery) -> None:
-        """Look no further where looking would cost messages: quorum queues count each delivery."""
-        headers = delivery.properties.headers or {}
-        if int(headers.get("x-delivery-count") or 0) >= DELIVERIES:
-            self.close()
-            raise DeliveryLimitError

@@ -10,34 +10,16 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pika
-from pika.adapters.select_connection import SelectConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ProbableAuthenticationError
 
+from dlq.brokers.rabbit_frames import FrameConnection
 from dlq.errors import AuthError, BrokerError, BrokerUnreachableError, DlqError, QueueMissingError
 
 _NOT_FOUND: Final = 404
 _REFUSED: Final = 403
-
-
-class Delivery(NamedTuple):
-    """A message that was delivered and is not yet acknowledged."""
-
-    tag: int
-    redelivered: bool
-    properties: Any
-    body: bytes
-
-
-class Outgoing(NamedTuple):
-    """A message to publish; `exchange` "" sends to the queue that the routing key names."""
-
-    exchange: str
-    routing_key: str
-    properties: Any
-    body: bytes
 
 
 class RabbitWire:
@@ -136,7 +118,7 @@ class RabbitWire:
             return
         opened: Future[Any] = Future()
         self._lost = None
-        connection = SelectConnection(
+        connection = FrameConnection(
             self._parameters,
             on_open_callback=lambda _: settle(opened, None),
             on_open_error_callback=lambda connection, exc: self._down(connection, opened, exc),

@@ -2,7 +2,9 @@
 -- KEYS 1 run  2 batches  3 posts  4 originals  5 signatures  6 the run that is being undone (or the run itself)
 -- ARGV 1 sequence  2 header and entries  3 count  4 vanished  5 depth of the source  6 bytes an entry  7 now ms
 --      8 ledger ms  9 what messages count as that were published: "redriven", or "restored" from outside
---      10 signatures S, then S times (code, text); then originals (field, original)
+--      10 messages that may be duplicates  11 an older batch, whose note is no longer needed
+--      12 1 if some of the batch had to come back  13 the fingerprints of the others of it then
+--      14 signatures S, then S times (code, text); then originals (field, original)
 local run, sequence, blob, entry_size = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[6])
 if redis.call('HEXISTS', KEYS[2], sequence) == 1 then return {'already'} end
 local scanned, kept, _, wave = struct.unpack('<I4I4i4I4', blob)
@@ -12,8 +14,8 @@ for i = 25, #blob, entry_size do
   by[action] = (by[action] or 0) + 1
 end
 redis.call('HSET', KEYS[2], sequence, blob)
-local at = 11
-for _ = 1, tonumber(ARGV[10]) do
+local at = 15
+for _ = 1, tonumber(ARGV[14]) do
   redis.call('HSET', KEYS[5], ARGV[at], ARGV[at + 1])
   at = at + 2
 end
@@ -25,11 +27,16 @@ redis.call('HSET', run, 'depth', ARGV[5], 'sequence', sequence, 'wave', wave, 'u
 local fields = {
   wave_selected = selected, remaining = -tonumber(ARGV[3]), scanned = scanned, vanished = tonumber(ARGV[4]),
   kept = kept, [ARGV[9]] = published, edited = by.e or 0, quarantined = by.q or 0, dropped = by.d or 0,
+  maybe_duplicated = tonumber(ARGV[10]),
 }
 for field, change in pairs(fields) do
   if change ~= 0 then redis.call('HINCRBY', run, field, change) end
 end
 if KEYS[6] ~= run and selected > 0 then redis.call('HINCRBY', KEYS[6], 'rolled_back', selected) end
-redis.call('HSET', KEYS[3], 'last', sequence)
+redis.call('HDEL', KEYS[3], ARGV[11])
+if ARGV[12] == '1' then -- what came back stands at the front again, and must not be taken for what was moved
+  redis.call('HDEL', KEYS[3], sequence)
+  if ARGV[13] ~= '' then redis.call('HSET', KEYS[3], 'suspect ' .. sequence, ARGV[13]) end
+end
 for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], ARGV[8]) end
 return {'done'}

@@ -46,6 +46,7 @@ class RabbitPlaces:
         self._used = time.monotonic()
         if self.front is None:
             assert self._source is not None  # noqa: S101 - a pass has begun
+            self.drop_spool(self._source)
             self.front = Pass(self._intake(self._source, eager=True))
         return self.front
 
@@ -53,9 +54,7 @@ class RabbitPlaces:
         """Let go of what is held at every place; it is taken again when it is read again."""
         for place in Place:
             self.drop_spool(place)
-        if self.front is not None:
-            front, self.front = self.front, None
-            front.close()
+        self._give_front_back()
 
     def idle(self) -> float:
         """Give the seconds since the front was last used; 0 when none is held."""
@@ -97,7 +96,7 @@ class RabbitPlaces:
         """Look at all of a place, the front that a pass holds too: it is given back for that."""
         self._used = time.monotonic()
         if self.reads(place):
-            self.give_back()
+            self._give_front_back()
         if place not in self._spools:
             self._spools[place] = Spool(lambda: self._intake(place, eager=False), self.settled(place))
         return self._spools[place]
@@ -114,6 +113,11 @@ class RabbitPlaces:
         spool = self._spools.pop(place, None)
         if spool is not None:
             spool.close()
+
+    def _give_front_back(self) -> None:
+        if self.front is not None:
+            front, self.front = self.front, None
+            front.close()
 
     def _intake(self, place: Place, *, eager: bool) -> Intake:
         return Intake(self._wire, self._names[place], lambda: self.settled(place), eager=eager)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from dlq.records.ledger import RunRecord
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-_FLIGHTS: Final = 4  # batches whose confirms may be still to come
+_FLIGHTS: Final = 8  # batches whose confirms may be still to come
 _FLIGHT_BYTES: Final = 8 * 1024 * 1024
 _HELD_SECONDS: Final = 300.0  # a pause so long gives back what is held: the broker takes it after 30 minutes
 
@@ -94,6 +94,7 @@ class RabbitQueue(RabbitLedger):
         """Prepare; the first call connects. `url` is RabbitMQ's, `ledger` leads to the Redis of the ledger."""
         super().__init__(config, ledger, lock_seconds=lock_seconds, ledger_days=ledger_days)
         self._rabbit = RabbitWire(url)
+        self._outward = RabbitWire(url)  # of its own: a broker that slows publishers down would slow our acks, too
         self._places = RabbitPlaces(self._rabbit, self._lists, f"queue {config.name}")
         self._held_seconds = held_seconds
         self._publisher: Publisher | None = None
@@ -112,7 +113,8 @@ class RabbitQueue(RabbitLedger):
     def read(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
         """Read messages from the consumer's end, oldest first."""
         if self._places.reads(place):
-            return _Later(lambda: self._ahead(skip, count))
+            taken = self._taken().taken
+            return _Later(lambda: self._ahead(skip + taken, count))
         return Ready(self._places.spool(place).bodies(skip, count))
 
     def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
@@ -195,7 +197,7 @@ class RabbitQueue(RabbitLedger):
         if posted[0] == b"already":
             return int(posted[2])
         returned = self._publish([to_queue(self.config.dlq, *message) for message in messages])
-        if places := self._rabbit.wait(self._what("put"), returned):
+        if places := self._outward.wait(self._what("put"), returned):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
         blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
         batch, lot = Batch(sequence, 0, 0, (), REDRIVE), Lot([], b"", counts_as=counts_as)
@@ -249,21 +251,26 @@ class RabbitQueue(RabbitLedger):
             self._land()
         self._forget()
         self._publisher = None
+        self._outward.close()
         self._rabbit.close()
         super().close()
 
     # batches on their way
 
-    def _ahead(self, skip: int, count: int) -> list[bytes]:
-        """Read on in the pass; where too much is under way, wait for the oldest batches."""
+    def _ahead(self, place: int, count: int) -> list[bytes]:
+        """Read on in the pass, from a place counted from its begin; it was asked for before the last commit, perhaps.
+
+        Where too much is under way it waits for the oldest batches.
+        """
         front = self._taken()
+        skip = max(0, place - front.taken)
         while self._flights and front.reach <= skip:
             self._land_oldest()
         return front.bodies(skip, count, _CHUNK_BYTES)
 
     def _publish(self, goals: list[Outgoing]) -> Future[Any]:
         if self._publisher is None:
-            self._publisher = Publisher(self._rabbit)
+            self._publisher = Publisher(self._outward)
         return self._publisher.publish(goals)
 
     def _make_room(self) -> None:
@@ -284,7 +291,7 @@ class RabbitQueue(RabbitLedger):
         """Wait for the confirms of the oldest batch, write the ledger, then acknowledge."""
         flight = self._flights[0]
         try:
-            returned: list[int] = self._rabbit.wait(self._what("publish"), flight.published)
+            returned: list[int] = self._outward.wait(self._what("publish"), flight.published)
         except DlqError:  # it is not known what of the batches behind it arrived: the next process finds them suspect
             self._flights.clear()
             raise

@@ -118,6 +118,8 @@ class Pass:
         """Work on an intake."""
         self._intake = intake
         self.held: deque[Delivery] = deque()
+        self.taken = 0
+        """How many messages were taken out of hand."""
 
     @property
     def reach(self) -> int:
@@ -150,6 +152,7 @@ class Pass:
 
     def take(self, count: int) -> list[Delivery]:
         """Take the oldest messages out of hand, to be settled later."""
+        self.taken += count
         return [self.held.popleft() for _ in range(count)]
 
     def acknowledge(self, taken: Sequence[Delivery]) -> None:

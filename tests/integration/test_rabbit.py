@@ -115,6 +115,23 @@ def test_what_cannot_be_routed_stays(desk: RabbitDesk) -> None:
     assert (record.selected, record.kept) == (0, 30)
 
 
+def test_a_resumed_run_keeps_what_came_back(desk: RabbitDesk) -> None:
+    """The very run that found no queue goes on; nothing of what it gave back is acknowledged."""
+    messages = [letter(number) for number in range(1_200)]
+    desk.put(*messages)
+    desk.channel.queue_delete(CONFIG.live)
+    with pytest.raises(UnroutableError):
+        desk.run()
+    desk.queue.close()
+    desk.channel.queue_declare(CONFIG.live, durable=True)
+    other = desk.connect()
+    run = start(other, CONFIG, Request(Kind.DRAIN, "ada"), "r1")
+    run.wave(1)
+    run.finish()
+    other.close()
+    assert sorted(desk.take(2_000) + desk.take(2_000, Place.DLQ)) == sorted(messages)
+
+
 def test_a_quarantine_queue_is_made_when_it_is_needed(desk: RabbitDesk) -> None:
     """Nobody has declared it; what comes back from it by a rollback has its bytes."""
     desk.channel.queue_delete(CONFIG.quarantine)

@@ -43,7 +43,7 @@ check: install ## ruff, formatting, types, import contracts
 	$(PYTHON_BIN)/mypy $(PACKAGES)
 	$(PYTHON_BIN)/lint-imports
 
-chaos: install ensure-redis ## the chaos tests with 200 kills
+chaos: install ensure-redis ensure-rabbitmq ## the chaos tests with 200 kills on each broker
 	DLQ_CHAOS_KILLS=200 $(PYTEST) tests/chaos --timeout 3600
 
 bench: install ensure-redis ## the benchmarks; results in build/bench.json

@@ -84,7 +84,7 @@ class ClusterReply(Generic[T]):
             answer: T = self.wire.follow(self.command, exc)
             return answer
         except BrokerUnreachableError:
-            self.wire.forget()
+            self.wire.lose()
             raise
 
 
@@ -138,8 +138,14 @@ class ClusterWire:
         return [self._wire(node) for node in dict.fromkeys(self._owners)]
 
     def forget(self) -> None:
-        """Ask for the slots again before the next command: a node was lost."""
+        """Ask for the slots again before the next command."""
         self._starts, self._owners = [], []
+
+    def lose(self) -> None:
+        """Connect to all nodes anew: what cut one off may have cut all off, and each is not to be a failure more."""
+        self.forget()
+        for wire in self._wires.values():
+            wire.drop()
 
     def close(self) -> None:
         """Close all connections."""
@@ -152,7 +158,7 @@ class ClusterWire:
         try:
             return ClusterReply(self, command, command.send(self._wire(self._owner(command.key))))
         except BrokerUnreachableError:
-            self.forget()
+            self.lose()
             raise
 
     def _at(self, command: _Command, redirected: RedirectedError) -> Pending[Any]:

@@ -54,6 +54,7 @@ def _through(loop: Loop, sleep: Callable[[float], None], on_wave: Callable[[Run,
     try:
         return _waves(loop, sleep, on_wave)
     except BrokerUnreachableError:
+        loop.run.queue.close()  # all that hangs on the lost connection: the ledger knows how far the run is
         raise
     except (DlqError, KeyboardInterrupt) as exc:
         loop.run.abandon(str(exc) or "interrupted")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dlq.embedded.redis import EmbeddedRedis
+from tests.chaos.other_worlds import ClusterWorld, RabbitWorld
 from tests.chaos.truth import Counts, World
 from tests.servers import ServerFactory, find_redis_server
 
@@ -43,13 +44,27 @@ def own_world(own_server: EmbeddedRedis) -> Iterator[World]:
     world.client.close()
 
 
+@pytest.fixture(params=["redis cluster", "rabbitmq"])
+def other_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give the session's cluster, then its RabbitMQ, empty."""
+    world: ClusterWorld | RabbitWorld
+    if request.param == ClusterWorld.broker:
+        world = ClusterWorld(request.getfixturevalue("redis_cluster"))
+    else:
+        world = RabbitWorld(request.getfixturevalue("rabbit_server"), request.getfixturevalue("redis_server"))
+    yield world
+    world.close()
+
+
 @pytest.fixture
 def judge(request: pytest.FixtureRequest) -> Judge:
     """Add counts to the summary, then insist that nothing was lost, duplicated or unexpected."""
+    others = "other_world" in request.fixturenames
+    broker: str = request.getfixturevalue("other_world").broker if others else World.broker
 
     def check(counts: Counts) -> None:
         # A property of the test gets to the summary from a worker process too.
-        request.node.user_properties.append((_COUNTS, counts.as_dict()))
+        request.node.user_properties.append((_COUNTS, (broker, counts.as_dict())))
         assert (counts.lost, counts.duplicated, counts.unexpected) == (0, 0, 0), counts.as_dict()
 
     return check
@@ -58,7 +73,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the counts and write them to build/chaos.json."""
     found = [
-        Counts(**value)
+        value
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", "") == "call"
@@ -67,11 +82,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ]
     if not found:
         return
-    total = Counts()
-    for counts in found:
-        total.add(counts)
+    total: dict[str, Counts] = {}
+    for broker, counts in found:
+        total.setdefault(broker, Counts()).add(Counts(**counts))
     terminalreporter.section("chaos")
-    terminalreporter.line(", ".join(f"{name} {count:,}" for name, count in total.as_dict().items()))
+    for broker, sums in total.items():
+        told = ", ".join(f"{name} {count:,}" for name, count in sums.as_dict().items())
+        terminalreporter.line(f"{broker}: {told}")
     folder = config.rootpath / _REPORT
     folder.parent.mkdir(exist_ok=True)
-    folder.write_text(json.dumps(total.as_dict(), indent=2) + "\n", encoding="utf-8")
+    folder.write_text(
+        json.dumps({broker: sums.as_dict() for broker, sums in total.items()}, indent=2) + "\n", encoding="utf-8"
+    )

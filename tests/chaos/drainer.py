@@ -14,7 +14,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 from dlq.brokers.base import Batch, Hold, Pending, Place, Receipt, Route
+from dlq.brokers.cluster_wire import ClusterWire
+from dlq.brokers.rabbit_queue import RabbitQueue
+from dlq.brokers.redis_address import Seeds
+from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
+from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.config.queues import QueueConfig
 from dlq.engine.rollback import roll_back
 from dlq.engine.run import Kind, Request, Run, resume, start
@@ -103,12 +108,10 @@ class _FusedReply(Generic[T]):
         return answer
 
 
-class FusedQueue(RedisListQueue):
-    """The Redis adapter with a fuse around each call."""
+class Fused:
+    """A fuse around each call of an adapter, which stands behind this in the order of the classes."""
 
-    def __init__(self, config: QueueConfig, url: str, fuse: Fuse, lock_seconds: float = LOCK_SECONDS) -> None:
-        super().__init__(config, url, lock_seconds=lock_seconds)
-        self.fuse = fuse
+    fuse: Fuse
 
     def acquire(self, run_id: str, who: str, *, take_over: bool = False) -> Hold:
         """Take the lock."""
@@ -157,6 +160,40 @@ class FusedQueue(RedisListQueue):
         self.fuse.at("finish-before")
         super().finish(hold, state, fields)
         self.fuse.at("finish-after")
+
+
+class FusedQueue(Fused, RedisListQueue):
+    """The adapter for one Redis."""
+
+    def __init__(self, config: QueueConfig, url: str, fuse: Fuse, lock_seconds: float = LOCK_SECONDS) -> None:
+        super().__init__(config, url, lock_seconds=lock_seconds)
+        self.fuse = fuse
+
+
+class FusedClusterQueue(Fused, RedisClusterQueue):
+    """The adapter for a cluster."""
+
+    def __init__(self, config: QueueConfig, url: str, fuse: Fuse, lock_seconds: float = LOCK_SECONDS) -> None:
+        super().__init__(config, ClusterWire(Seeds.of(url)), lock_seconds=lock_seconds)
+        self.fuse = fuse
+
+
+class FusedRabbitQueue(Fused, RabbitQueue):
+    """The adapter for RabbitMQ; the address is RabbitMQ's and that of the ledger's Redis."""
+
+    def __init__(self, config: QueueConfig, url: str, fuse: Fuse, lock_seconds: float = LOCK_SECONDS) -> None:
+        rabbit, ledger = url.split()
+        super().__init__(config, rabbit, Wire(ledger, scripts=SCRIPTS + RABBIT_SCRIPTS), lock_seconds=lock_seconds)
+        self.fuse = fuse
+
+
+FusedAny = FusedQueue | FusedClusterQueue | FusedRabbitQueue
+
+
+def fused(config: QueueConfig, url: str, fuse: Fuse, lock_seconds: float = LOCK_SECONDS) -> FusedAny:
+    """Open a queue with the adapter that its address asks for."""
+    kinds = {"redis-cluster": FusedClusterQueue, "amqp": FusedRabbitQueue}
+    return kinds.get(url.partition("://")[0], FusedQueue)(config, url, fuse, lock_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +267,7 @@ class Order:
         return cls(**{**said, "job": Job(**job)})
 
 
-def work_through(queue: FusedQueue, open_run: Callable[[], Run], pace: Pace) -> RunRecord:
+def work_through(queue: FusedAny, open_run: Callable[[], Run], pace: Pace) -> RunRecord:
     """Drive a run with fuses around its decisions and at the ends of its waves."""
 
     def opened() -> Run:
@@ -244,14 +281,14 @@ def work_through(queue: FusedQueue, open_run: Callable[[], Run], pace: Pace) -> 
     return drive(opened, pace, time.sleep, wave_end)
 
 
-def drain(queue: FusedQueue, job: Job, run_id: str, who: str = "chaos") -> RunRecord:
+def drain(queue: FusedAny, job: Job, run_id: str, who: str = "chaos") -> RunRecord:
     """Begin a run and drive it to its end."""
     request = job.request(who)
     pace = Pace.from_parameters(request.pace)
     return work_through(queue, lambda: start(queue, queue.config, request, run_id), pace)
 
 
-def go_on(queue: FusedQueue, run_id: str) -> RunRecord:
+def go_on(queue: FusedAny, run_id: str) -> RunRecord:
     """Resume a run, from a process that died or not, and drive it to its end."""
     record = queue.run(run_id)
     pace = Pace.from_parameters(record.parameters["pace"] if record else {})
@@ -262,7 +299,7 @@ def main() -> None:
     """Do what the order says; die when it says so."""
     order = Order.from_json(sys.argv[1])
     config = QueueConfig.model_validate(QueueConfig.defaults(QUEUE, "chaos"))
-    queue = FusedQueue(config, order.url, Fuse(order.step, order.nth))
+    queue = fused(config, order.url, Fuse(order.step, order.nth))
     if order.after is not None:
         timer = threading.Timer(order.after, _die)
         timer.daemon = True

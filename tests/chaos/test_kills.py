@@ -2,17 +2,15 @@
 
 import os
 import random
-from collections.abc import Iterator
-from itertools import cycle, islice, repeat
+from itertools import repeat
 
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import DRAIN_STEPS, ROLLBACK_STEPS
-from tests.chaos.trials import JOBS, Sabotage, Trial, any_moment, step_by_step
+from tests.chaos.trials import any_moment, step_by_step, until_killed
 from tests.chaos.truth import World
 
 KILLS = int(os.environ.get("DLQ_CHAOS_KILLS", "12"))
 _SEED = 7
-_IN_A_ROW = 5  # processes that die before one may live; the next trial goes on with the list
 
 
 def _share(part: float) -> int:
@@ -23,38 +21,23 @@ def test_a_drain_survives_a_kill_at_each_step(world: World, judge: Judge) -> Non
     """Whatever step the drainer and its resumers die at, every message lies where it should, once."""
     rng = random.Random(_SEED)
     deaths = step_by_step(DRAIN_STEPS, rng)
-    _until(world, judge, _share(0.4), deaths, rolled_back=False)
+    until_killed(world, judge, _share(0.4), deaths, rolled_back=False)
 
 
 def test_a_drain_survives_kills_at_any_moment(world: World, judge: Judge) -> None:
     """A timer kills the drainer and its resumers wherever they are."""
     rng = random.Random(_SEED + 1)
-    _until(world, judge, _share(0.25), repeat(any_moment(0.12, rng)), rolled_back=False)
+    until_killed(world, judge, _share(0.25), repeat(any_moment(0.12, rng)), rolled_back=False)
 
 
 def test_a_rollback_survives_a_kill_at_each_step(world: World, judge: Judge) -> None:
     """A rollback that is killed and repeated puts every message back, once."""
     rng = random.Random(_SEED + 2)
     deaths = step_by_step(ROLLBACK_STEPS, rng)
-    _until(world, judge, _share(0.25), deaths, rolled_back=True)
+    until_killed(world, judge, _share(0.25), deaths, rolled_back=True)
 
 
 def test_drain_and_rollback_survive_kills_at_any_moment(world: World, judge: Judge) -> None:
     """A timer kills the rollback and its repetitions."""
     rng = random.Random(_SEED + 3)
-    _until(world, judge, _share(0.1), repeat(any_moment(0.12, rng)), rolled_back=True)
-
-
-def _until(world: World, judge: Judge, kills: int, deaths: Iterator[Sabotage], *, rolled_back: bool) -> None:
-    """Go through the jobs until so many processes were killed."""
-    done = 0
-    for number, job in enumerate(cycle(JOBS)):
-        if done >= kills:
-            return
-        assert number < 4 * kills + len(JOBS), "the processes outlive their killer"
-        trial = Trial(world, job, seed=number)
-        budget = min(_IN_A_ROW, kills - done)
-        judge(trial.drain(iter(()) if rolled_back else islice(deaths, budget)))
-        if rolled_back:
-            judge(trial.roll_back(islice(deaths, budget)))
-        done += trial.kills
+    until_killed(world, judge, _share(0.1), repeat(any_moment(0.12, rng)), rolled_back=True)

@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
 
-from dlq.brokers.redis_list import RedisListQueue
 from dlq.records.ledger import RunRecord
-from tests.chaos.drainer import ONCE, PACE, Job, Order
+from tests.chaos.drainer import ONCE, PACE, Fuse, Job, Order, fused
 from tests.chaos.truth import Counts, Expected, World, compare_places, kind_of, make_messages
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,7 @@ JOBS = (
     Job(types=("email.send",), limit=1_000),
     Job(max_batches=2),
 )
+_IN_A_ROW = 5  # processes that die before one may live; the next trial goes on with the list
 _TRIES = 60  # processes for one trial; a rollback that waits for a dead one's lock uses some
 
 
@@ -85,31 +86,37 @@ class Trial:
     world: World
     job: Job
     seed: int
+    messages: int = MESSAGES
     kills: int = 0
     dlq: list[bytes] = field(init=False)
     live: list[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         """Fill the queue."""
-        self.dlq = make_messages(MESSAGES, self.seed)
+        self.dlq = make_messages(self.messages, self.seed)
         self.live = [*make_messages(600, self.seed + 1_000_000), *self.dlq[100:140]]  # some are copies of dead ones
         self.world.fill(self.dlq, self.live)
 
-    def drain(self, deaths: Iterator[Sabotage]) -> Counts:
-        """Drain and resume until done; compare."""
+    def work(self, deaths: Iterator[Sabotage]) -> RunRecord:
+        """Drain and resume until done."""
         for _ in range(_TRIES):
             record = self._record(RUN)
             if record is not None and record.state == "done":
-                break
+                return record
             order = Order(self.world.url, "drain" if record is None else "resume", RUN, self.job)
             self._start(order, deaths)
         record = self._record(RUN)
         assert record is not None
         assert record.state == "done"
+        return record
+
+    def drain(self, deaths: Iterator[Sabotage]) -> Counts:
+        """Drain and resume until done; compare."""
+        record = self.work(deaths)
         expected = expected_after(self.job, self.dlq, self.live)
         counts = compare_places(self.world, expected, record.selected)
         counts.kills = self.kills
-        if counts.lost == counts.duplicated == counts.unexpected == 0:
+        if self.world.ordered and counts.lost == counts.duplicated == counts.unexpected == 0:
             assert self.world.places()[0] == expected.dlq, "the kept messages lost their order"
             assert self.world.places()[1] == expected.live, "the redriven messages lost their order"
         return counts
@@ -130,7 +137,7 @@ class Trial:
         assert record.rolled_back == record.selected
         counts = compare_places(self.world, Expected(self.dlq, self.live), 0)
         counts.kills = self.kills - before
-        if counts.lost == counts.duplicated == counts.unexpected == 0:
+        if self.world.ordered and counts.lost == counts.duplicated == counts.unexpected == 0:
             # Of two messages with the same bytes, ours and a producer's, either may be the one that goes back.
             twins = {message for message in self.live if message in self.dlq}
             left = [message for message in self.world.places()[1] if message not in twins]
@@ -151,8 +158,31 @@ class Trial:
         return True
 
     def _record(self, run_id: str) -> RunRecord | None:
-        queue = RedisListQueue(self.world.config, self.world.url)
+        queue = fused(self.world.config, self.world.url, Fuse())
         try:
             return queue.run(run_id)
         finally:
             queue.close()
+
+
+def until_killed(
+    world: World,
+    judge: Callable[[Counts], None],
+    kills: int,
+    deaths: Iterator[Sabotage],
+    *,
+    rolled_back: bool,
+    messages: int = MESSAGES,
+) -> None:
+    """Go through the jobs until so many processes were killed."""
+    done = 0
+    for number, job in enumerate(cycle(JOBS)):
+        if done >= kills:
+            return
+        assert number < 4 * kills + len(JOBS), "the processes outlive their killer"
+        trial = Trial(world, job, seed=number, messages=messages)
+        budget = min(_IN_A_ROW, kills - done)
+        judge(trial.drain(iter(()) if rolled_back else islice(deaths, budget)))
+        if rolled_back:
+            judge(trial.roll_back(islice(deaths, budget)))
+        done += trial.kills

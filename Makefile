@@ -27,8 +27,8 @@ ensure-chromium:
 ensure-rabbitmq:
 	@sh scripts/ensure-rabbitmq.sh
 
-demo: install ## an incident on servers of its own, from the alert to the report
-	$(PYTHON_BIN)/dlq demo
+demo: install ## an incident on servers of its own, from the alert to the report; BROKER=redis-cluster or rabbitmq
+	$(PYTHON_BIN)/dlq demo $(if $(BROKER),--broker $(BROKER))
 
 test: install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq ## all tests, with a small sample of the chaos ones
 	$(PYTEST) $(SIDE_BY_SIDE) $(TESTS)

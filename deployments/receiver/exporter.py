@@ -37,7 +37,7 @@ class QueueReading:
 
     queue: str
     sample: Sample | None = None
-    corrupted: int = 0
+    corrupted: int | None = None
     """Messages that cannot be read, among the first and last of the DLQ."""
 
 
@@ -92,7 +92,8 @@ class _Readings:
             live.add_metric([reading.queue], sample.live)
             aside.add_metric([reading.queue], sample.quarantine)
             arrived.add_metric([reading.queue], sample.arrived)
-            corrupted.add_metric([reading.queue], reading.corrupted)
+            if reading.corrupted is not None:
+                corrupted.add_metric([reading.queue], reading.corrupted)
             if not sample.depth:
                 age.add_metric([reading.queue], 0)
             elif sample.oldest is not None:
@@ -114,8 +115,13 @@ async def _read(settings: Settings, name: str) -> QueueReading:
         return QueueReading(name)
 
 
-def _corrupted(queue: DeadLetterQueue, config: QueueConfig, depth: int) -> int:
-    """Count messages that cannot be read at both ends; together at most two calls of half a megabyte."""
+def _corrupted(queue: DeadLetterQueue, config: QueueConfig, depth: int) -> int | None:
+    """Count messages that cannot be read at both ends; together at most two calls of half a megabyte.
+
+    None where looking means to take the queue away from its consumers and to give it back: not every few seconds.
+    """
+    if not queue.capabilities.looks:
+        return None
     reader = Reading.of(config).reader
     oldest = min(_LOOKED_AT, depth)
     newest = min(_LOOKED_AT, depth - oldest)

@@ -25,15 +25,22 @@ def up(*, as_json: bool, quiet: bool) -> None:
 @click.command()
 @click.option("--messages", default=60_000, show_default=True, type=click.IntRange(1_000), help="How many to make up.")
 @click.option("--seed", default=7, show_default=True, help="The same seed makes the same messages.")
+@click.option(
+    "--broker",
+    default="redis",
+    show_default=True,
+    type=click.Choice(["redis", "redis-cluster", "rabbitmq"]),
+    help="What the queues lie in; rabbitmq has to be installed.",
+)
 @click.option("--keep", is_flag=True, help="Leave everything up at the end, until Ctrl-C.")
-def demo(messages: int, seed: int, *, keep: bool) -> None:
+def demo(messages: int, seed: int, broker: str, *, keep: bool) -> None:
     """Make up an incident on servers of its own, run it, and compare the result with the known truth.
 
     A real Prometheus and Alertmanager fire the alerts, where they are installed.
     """
     from dlq.demo.run import main  # noqa: PLC0415
 
-    sys.exit(main(messages=messages, seed=seed, keep=keep))
+    sys.exit(main(messages=messages, seed=seed, broker=broker, keep=keep))
 
 
 COMMANDS = (up, demo)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import redis
+from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.opening import open_queue
 from dlq.demo.display import Display, LogTally, QueueView, Teller, score_table
+from dlq.demo.lists import Lists, open_lists
 from dlq.demo.scoreboard import Places, Scoreboard, score
 from dlq.demo.stops import Stops
 from dlq.demo.workers import LogLine
@@ -54,11 +53,11 @@ class Incident:
         deadline = time.monotonic() + RUN_SECONDS
         tallies = {queue: LogTally(files) for queue, files in self.logs.items()}
         self._states = dict.fromkeys(self.world.letters, _NOT_YET)
-        with self._client() as client, Display(self.teller) as display:
+        with open_lists(self.plan.settings) as lists, Display(self.teller) as display:
             while time.monotonic() < deadline:
                 self.tick()
                 self._look()
-                views = [self._view(client, queue, tallies[queue]) for queue in self._states]
+                views = [self._view(lists, queue, tallies[queue]) for queue in self._states]
                 display.show(views)
                 if all(state.ended for state in self._states.values()) and not any(view.live for view in views):
                     return
@@ -67,11 +66,11 @@ class Incident:
     def judge(self) -> bool:
         """Print the score of all queues, and of each run what the ledger says and where to look."""
         scores, unexplained, told, right = [], 0, [], True
-        with self._client() as client:
+        with open_lists(self.plan.settings) as lists:
             for queue, letters in self.world.letters.items():
                 account = self._ledger(queue, self._states[queue])
                 log = LogLine.read_all(self.logs[queue])
-                scores.append(score(queue, letters, self._places(client, queue), log, account.stops.holds))
+                scores.append(score(queue, letters, self._places(lists, queue), log, account.stops.holds))
                 against = account.stops.against(letters, self.plan.settings.queue(queue))
                 unexplained += account.unexplained
                 told.append([*account.lines, *(f"  {stop}" for stop in against)])
@@ -94,22 +93,15 @@ class Incident:
             if some := runs.get(queue):
                 self._states[queue] = FlowRunState.of(min(some, key=lambda run: str(run["created"])))
 
-    def _client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.plan.settings.redis_url.get_secret_value())
-
-    def _view(self, client: redis.Redis, queue: str, tally: LogTally) -> QueueView:
+    def _view(self, lists: Lists, queue: str, tally: LogTally) -> QueueView:
         tally.update()
         config = self.plan.settings.queue(queue)
-        with client.pipeline(transaction=False) as pipe:
-            pipe.llen(config.dlq)
-            pipe.llen(config.live)
-            dlq, live = pipe.execute()
+        dlq, live = lists.length(config.dlq), lists.length(config.live)
         return QueueView(queue, dlq, live, tally.delivered, tally.failed, self._states[queue].name)
 
-    def _places(self, client: redis.Redis, queue: str) -> Places:
+    def _places(self, lists: Lists, queue: str) -> Places:
         config = self.plan.settings.queue(queue)
-        lists = [cast("list[bytes]", client.lrange(key, 0, -1)) for key in (config.dlq, config.live, config.quarantine)]
-        return Places(*map(tuple, lists))
+        return Places(*(tuple(lists.all(name)) for name in (config.dlq, config.live, config.quarantine)))
 
     def _ledger(self, queue: str, state: FlowRunState) -> _Account:
         """Read what the ledger has of a run; a missing run explains nothing."""

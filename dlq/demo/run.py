@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import redis
 from rich.console import Console
 
 from dlq.config.settings import load_settings
 from dlq.demo.alarm import post
 from dlq.demo.display import Teller
+from dlq.demo.ground import REDIS, standing
 from dlq.demo.incident import Incident
+from dlq.demo.lists import open_lists
 from dlq.demo.monitoring import Monitoring
 from dlq.demo.stage import make_plan, own_home
 from dlq.demo.workforce import working
@@ -46,15 +47,15 @@ class DemoStartError(DlqError):
     advice = "See the logs in the demo's folder."
 
 
-def main(messages: int = 60_000, seed: int = 7, *, keep: bool = False) -> int:
+def main(messages: int = 60_000, seed: int = 7, *, broker: str = REDIS, keep: bool = False) -> int:
     """Run the demo; return 0 only if the truth matches and no message is unexplained, 130 when interrupted.
 
-    `keep` leaves everything up at the end, until Ctrl-C.
+    `broker` is one of `ground.BROKERS`. `keep` leaves everything up at the end, until Ctrl-C.
     """
     console = Console(highlight=False)
     try:
         with _interrupting():
-            return _demo(console, messages, seed, keep=keep)
+            return _demo(console, messages, seed, broker, keep=keep)
     except KeyboardInterrupt:
         console.print("Stopped. Nothing of the demo runs any more.")
         return 130
@@ -75,22 +76,25 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _demo(console: Console, messages: int, seed: int, *, keep: bool) -> int:
+def _demo(console: Console, messages: int, seed: int, broker: str, *, keep: bool) -> int:
     told = load_settings(join=False)
-    started = time.monotonic()
-    with own_home(told.home.resolve() / "demo") as home:
-        monitoring = Monitoring.find(home.folder / "monitoring")
-        plan = make_plan(told, home, monitoring)
-        if not plan.redis_is_ours:
+    teller = Teller(console, time.monotonic())
+    with own_home(told.home.resolve() / "demo") as home, standing(broker) as ground:
+        monitoring = Monitoring.find(home.folder / "monitoring") if ground.watched else None
+        plan = make_plan(told, home, monitoring, ground)
+        if not plan.redis_is_ours and not ground.said:
             _refuse_others(plan)
-        teller = Teller(console, started)
-        teller.tell(f"An incident on three queues, on servers of its own. State and logs: {home.folder}")
+        teller.tell(
+            f"An incident on three queues in {ground.title}, on servers of its own. State and logs: {home.folder}"
+        )
         more = monitoring.services(plan) if monitoring else []
         with running(plan, teller.say, more) as supervisor:
+            for group in ground.groups:
+                supervisor.guard.add(group)
             world = _prepare(plan, teller, supervisor, messages, seed)
             ok = _incident(plan, teller, supervisor, world, monitoring)
             if keep:
-                teller.tell(f"Everything stays up until Ctrl-C: {plan.api.ui}, Redis {plan.settings.redacted}")
+                teller.tell(f"Everything stays up until Ctrl-C: {plan.api.ui}, queues in {plan.settings.redacted}")
                 with suppress(KeyboardInterrupt):
                     while True:
                         supervisor.tick()
@@ -104,10 +108,10 @@ def _prepare(plan: Plan, teller: Teller, supervisor: Supervisor, messages: int, 
     teller.tell(f"Making {messages:,} dead letters while the servers start ...")
     world = make_world(messages, seed, datetime.now(UTC))
     url = plan.settings.redis_url.get_secret_value()
-    _until(supervisor, lambda: answers(url))
-    with redis.Redis.from_url(url) as client:
+    _until(supervisor, lambda: not plan.redis_is_ours or answers(url))
+    with open_lists(plan.settings) as lists:
         for name in world.letters:
-            world.fill(client, name, plan.settings.queue(name).dlq)
+            world.fill(lists, name, plan.settings.queue(name).dlq)
     teller.tell("In the DLQs: " + ", ".join(f"{name} {len(some):,}" for name, some in world.letters.items()))
     _until(supervisor, lambda: supervisor.ready)
     teller.tell(f"Everything is up; watch it at {plan.api.ui}")
@@ -117,7 +121,7 @@ def _prepare(plan: Plan, teller: Teller, supervisor: Supervisor, messages: int, 
 def _incident(plan: Plan, teller: Teller, supervisor: Supervisor, world: World, monitoring: Monitoring | None) -> bool:
     """Let the alerts come, watch the incidents to their end, and compare everything with the truth."""
     if monitoring is None:
-        teller.tell("Prometheus and Alertmanager are not installed: the demo posts their alert to the receiver itself")
+        teller.tell("Without a Prometheus and an Alertmanager the demo posts their alert to the receiver itself")
         post(plan, {queue: len(letters) for queue, letters in world.letters.items()})
     else:
         teller.tell("Prometheus sees the depth; Alertmanager posts the alerts to the receiver, which starts incidents")
@@ -139,7 +143,7 @@ def _until(supervisor: Supervisor, done: Callable[[], bool]) -> None:
 def _refuse_others(plan: Plan) -> None:
     """Refuse to mix the demo's messages with somebody's own."""
     keys = [key for queue in plan.settings.queues.values() for key in (queue.dlq, queue.live, queue.quarantine)]
-    with redis.Redis.from_url(plan.settings.redis_url.get_secret_value()) as client:
-        there = [key for key in keys if client.exists(key)]
+    with open_lists(plan.settings) as lists:
+        there = [key for key in keys if lists.length(key)]
     if there:
         raise DemoKeysError(keys=there, redis=plan.settings.redacted)

@@ -20,6 +20,8 @@ from dlq.up.services import Plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dlq.demo.ground import Ground
+
 PREFIX: Final = "tokpulse"
 GRACE_SECONDS: Final = 3  # of its workers a message is soon delivered, or back in the DLQ
 _TOML: Final = f"""prefix = "{PREFIX}"
@@ -32,7 +34,7 @@ grace_seconds = {GRACE_SECONDS}
 grace_seconds = {GRACE_SECONDS}
 
 [alerts."*".parameters]
-pace = "adaptive"
+{{pace}}
 
 [policy]
 unattended_levels = [1, 2, 3]
@@ -65,10 +67,10 @@ def own_home(folder: Path) -> Iterator[Home]:
         raise DemoRunningError(folder=folder) from exc
 
 
-def make_plan(told: Settings, home: Home, monitoring: Monitoring | None) -> Plan:
-    """Plan the servers on free ports, with the runbook's three queues; only Redis may be one that the user named."""
+def make_plan(told: Settings, home: Home, monitoring: Monitoring | None, ground: Ground) -> Plan:
+    """Plan the servers on free ports, with the runbook's three queues; only one Redis may be the user's."""
     file = home.folder / "dlq.toml"
-    file.write_text(_TOML, encoding="utf-8")
+    file.write_text(_TOML.format(pace=ground.pace), encoding="utf-8")
     said: dict[str, object] = {
         "config": file,
         "home": home.folder,
@@ -79,8 +81,9 @@ def make_plan(told: Settings, home: Home, monitoring: Monitoring | None) -> Plan
         "ui_port": told.ui_port if "ui_port" in told.model_fields_set else free_port(),
         "receiver_port": free_port(),
         "redis_port": free_port(),
+        **ground.said,
     }
-    if "redis_url" in told.model_fields_set:
+    if not ground.said and "redis_url" in told.model_fields_set:
         said["redis_url"] = told.redis_url
     settings = Settings.model_validate(said)
     # What the user has told dlq about his own Slack, cluster or Prometheus is no business of a demo's.
@@ -90,5 +93,6 @@ def make_plan(told: Settings, home: Home, monitoring: Monitoring | None) -> Plan
         "DLQ_TIMEZONE": told.timezone,
         "DLQ_PROMETHEUS_URL": monitoring.url if monitoring else "",
         "DLQ_RECEIVER_SETTLE": "900",  # an alert that goes on after its incident starts no second one here
+        **ground.environment,
     }
     return Plan.of(settings, home, {**blank, **own})

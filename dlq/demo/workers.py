@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import orjson
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from dlq.config.settings import load_settings
+from dlq.demo.lists import Lists, open_lists
 from dlq.records.ledger import fingerprint
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
 UNREADABLE: Final = "unreadable"
 MOST_IN_HAND: Final = 50
-_WAIT_SECONDS: Final = 1
 _HAND_SECONDS: Final = 0.1  # how long a handful takes at the wanted rate, so that a stop is quick
 _ERROR: Final = "WorkerError: attempt {attempt} on worker-{pid}.demo.internal:9000 failed after {ms} ms"
 
@@ -55,36 +52,20 @@ class LogLine:
         return f"{self.what}\t{self.id}\t{self.taken}\t{self.pushed}"
 
 
-class _Popper(Protocol):
-    def brpop(self, keys: str, timeout: float) -> tuple[bytes, bytes] | None: ...
-    def rpop(self, name: str, count: int) -> list[bytes] | None: ...
-    def lpush(self, name: str, *values: bytes) -> int: ...
-
-
 class Worker:
     """Works on one live queue at about `rate` messages a second until `stop`."""
 
     def __init__(
-        self, client: _Popper, live: str, dlq: str, *, rate: float, failing: frozenset[str], log: IO[str]
+        self, lists: Lists, live: str, dlq: str, *, rate: float, failing: frozenset[str], log: IO[str]
     ) -> None:
         """Take where messages come from and failed ones go to, which ids fail, and where to note it."""
-        self._client = client
+        self._lists = lists
         self._live = live
         self._dlq = dlq
         self._rate = rate
         self._failing = failing
         self._log = log
         self._stopping = False
-
-    @classmethod
-    def from_args(cls, args: argparse.Namespace, log: IO[str]) -> Self:
-        """Make the worker that a command line asks for."""
-        # A pop whose reply is lost must not be sent again: the first one's messages would be gone.
-        settings = load_settings()
-        client = redis.Redis.from_url(settings.redis_url.get_secret_value(), retry=Retry(NoBackoff(), 0))
-        queue = settings.queue(args.queue)
-        failing = frozenset(args.truth_file.read_text(encoding="utf-8").split())
-        return cls(cast("_Popper", client), queue.live, queue.dlq, rate=args.rate, failing=failing, log=log)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """Ask the worker to end after the messages in hand."""
@@ -102,11 +83,7 @@ class Worker:
 
     def once(self) -> int:
         """Take one handful, at most 1 second waiting for its first; return how many messages it had."""
-        first = self._client.brpop(self._live, timeout=_WAIT_SECONDS)
-        if first is None:
-            return 0
-        more = max(0, min(MOST_IN_HAND, int(self._rate * _HAND_SECONDS)) - 1)
-        taken = [first[1], *((self._client.rpop(self._live, more) if more else None) or [])]
+        taken = self._lists.take(self._live, max(1, min(MOST_IN_HAND, int(self._rate * _HAND_SECONDS))))
         lines, back = [], []
         for raw in taken:
             line, again = self._work(raw)
@@ -114,7 +91,7 @@ class Worker:
             if again is not None:
                 back.append(again)
         if back:
-            self._client.lpush(self._dlq, *back)
+            self._lists.push(self._dlq, back)
         self._log.write("".join(f"{line}\n" for line in lines))
         self._log.flush()
         return len(taken)
@@ -149,7 +126,7 @@ def failed_again(body: dict[str, Any]) -> bytes:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dlq.demo.workers")
-    parser.add_argument("--queue", required=True, help="its keys, and DLQ_REDIS_URL, come from the settings")
+    parser.add_argument("--queue", required=True, help="its keys, and where they are, come from the settings")
     parser.add_argument("--rate", type=float, required=True, help="messages a second")
     parser.add_argument("--truth-file", type=Path, required=True, help="the ids that fail, one a line")
     parser.add_argument("--log", type=Path, required=True)
@@ -159,8 +136,11 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Run one worker from the command line."""
     args = _arguments()
-    with args.log.open("a", encoding="utf-8") as log:
-        worker = Worker.from_args(args, log)
+    settings = load_settings()
+    queue = settings.queue(args.queue)
+    failing = frozenset(args.truth_file.read_text(encoding="utf-8").split())
+    with args.log.open("a", encoding="utf-8") as log, open_lists(settings) as lists:
+        worker = Worker(lists, queue.live, queue.dlq, rate=args.rate, failing=failing, log=log)
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the demo, which then stops its workers
         worker.run()

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    import redis
+    from dlq.demo.lists import Lists
 
 CORRUPTED_SHARE: Final = 0.02
 POISON_SHARE: Final = 0.01
-_PUSHED_AT_ONCE: Final = 500
 _WORDS: Final = (
     "order", "retry", "customer", "north", "invoice", "plan", "yearly", "upgrade",
     "batch", "window", "region", "export", "segment", "holdout", "cohort", "refund",
@@ -71,11 +70,9 @@ class World:
         """List the ids that the queue's workers must fail."""
         return [ident for ident, fate in self.fates_by_id(queue).items() if fate is Fate.BOUNCED]
 
-    def fill(self, client: redis.Redis, queue: str, key: str) -> None:
-        """Push a queue's letters to the list at `key`, oldest first, so that the oldest is consumed first."""
-        letters = self.letters[queue]
-        for start in range(0, len(letters), _PUSHED_AT_ONCE):
-            client.lpush(key, *(letter.raw for letter in letters[start : start + _PUSHED_AT_ONCE]))
+    def fill(self, lists: Lists, queue: str, name: str) -> None:
+        """Push a queue's letters to the list of a name, oldest first, so that the oldest is consumed first."""
+        lists.push(name, [letter.raw for letter in self.letters[queue]])
 
 
 def make_world(messages: int, seed: int, now: datetime) -> World:

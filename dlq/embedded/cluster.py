@@ -45,6 +45,18 @@ class EmbeddedCluster:
 
     def __enter__(self) -> Self:
         """Start the nodes, and wait until they agree; EmbeddedServerError when they do not."""
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C too: nobody else would stop them
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Stop all nodes."""
+        self._stack.close()
+
+    def _start(self) -> None:
         buses = [free_port() for _ in range(self._masters * (2 if self._replicas else 1))]
         self.nodes = [self._stack.enter_context(self._node(bus)) for bus in buses]
         masters, replicas = self.nodes[: self._masters], self.nodes[self._masters :]
@@ -59,11 +71,6 @@ class EmbeddedCluster:
         until(lambda: all(b"cluster_state:ok" in ask(node, "CLUSTER", "INFO") for node in self.nodes))
         if replicas:
             until(lambda: all(_has_replica(node) for node in masters))
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        """Stop all nodes."""
-        self._stack.close()
 
     def _node(self, bus: int) -> EmbeddedRedis:
         options: dict[str, str | int] = {

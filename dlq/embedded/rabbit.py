@@ -68,9 +68,18 @@ class EmbeddedRabbit:
             "ERL_EPMD_ADDRESS": HOST,
         }
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Give the process ids of broker and port mapper, each the leader of its group."""
+        return tuple(process.pid for process in (self._process, self._mapper) if process is not None)
+
     def __enter__(self) -> Self:
         """Start the broker."""
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # Ctrl-C too: nobody else would stop it
+            self.close()
+            raise
 
     def __exit__(self, *_exc: object) -> None:
         """Stop the broker and remove its folder."""

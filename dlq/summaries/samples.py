@@ -39,8 +39,9 @@ _OVER = frozenset({"done", "rolled_back"})
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A queue at one moment. Depths are messages; `oldest` is when the message consumed next failed, if it says so.
+    """A queue at one moment. Depths are messages; `oldest` is when the message consumed next failed.
 
+    It is None where the message does not say so, and where the broker does not let one look without taking.
     `arrived` counts the messages that came into the DLQ since samples began and never falls. What our runs put back
     does not count. What a foreign consumer took between two samples hides as many arrivals.
     """
@@ -81,7 +82,7 @@ def look(queue: DeadLetterQueue, notebook: Notebook, config: QueueConfig) -> Sam
         queue.depth(Place.LIVE),
         queue.depth(Place.QUARANTINE),
         step.arrived,
-        oldest_failure(queue, config),
+        oldest_failure(queue, config) if queue.capabilities.looks else None,
     )
 
 

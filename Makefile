@@ -7,7 +7,7 @@ TESTS = tests/unit tests/simulation tests/integration tests/runbook tests/kubern
 SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq demo test test-kubernetes check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq demo test test-kubernetes simulate check chaos bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test: install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq ## 
 test-kubernetes: install ## the Kubernetes tests on a real API server too, which is built once (nine minutes, Debian 12)
 	cache=$$(bash scripts/build-kube-apiserver.sh) && \
 	  DLQ_KUBE_CACHE="$$cache" DLQ_TEST_KUBERNETES=real $(PYTEST) tests/kubernetes
+
+simulate: install ## simulated drains in 2,000 seeded worlds: how long they take beside one that knows the truth
+	$(PYTHON_BIN)/python -m tests.simulation.outcomes
 
 check: install ## ruff, formatting, types, import contracts
 	$(PYTHON_BIN)/ruff check

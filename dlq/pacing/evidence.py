@@ -35,6 +35,15 @@ def evidence(hits: int, trials: int, limit: float) -> float:
     return won - hits * log(limit) - (trials - hits) * log1p(-limit)
 
 
+def is_under(hits: int, trials: int, limit: float, alpha: float) -> bool:
+    """Say whether the rate is surely under the limit; over all looks, wrong with a chance of `alpha` at most."""
+    if hits >= trials * limit:
+        return False
+    below = tail(hits + 1, trials + 1, limit)
+    won = lgamma(hits + 1) + lgamma(trials - hits + 1) - lgamma(trials + 2) + log(below) - log(limit)
+    return won - hits * log(limit) - (trials - hits) * log1p(-limit) >= -log(alpha)
+
+
 def lower_bound(hits: int, trials: int, alpha: float) -> float:
     """Give the rate that the true one is surely above: the lower end of the interval with confidence 1 - alpha."""
     low, high = 0.0, hits / trials if trials else 0.0

@@ -139,7 +139,7 @@ class Loop:
                 decision = self._decide(controller, replace(seen, more=False))
             elif budget < decision.least:
                 wait = "for the outcome of signatures that may not send more"
-                decision = Decision(Action.WAIT, seconds=controller.limits.look, why=wait)
+                decision = Decision(Action.WAIT, seconds=decision.seconds, why=wait)
         if decision.action is Action.WAVE:
             memory.number, memory.budget = max(memory.number, record.wave) + 1, budget
             controller.sent(budget, seen.at)
@@ -163,7 +163,7 @@ class Loop:
             tallies.sent,
             tallies.gone,
             tallies.bounced,
-            tallies.recent,
+            tallies.stretches,
         )
 
     def _decide(self, controller: Controller, seen: Seen) -> Decision:

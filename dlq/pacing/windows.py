@@ -23,9 +23,9 @@ class Action(StrEnum):
 class Seen:
     """What was seen at a moment (epoch seconds). Counts by signature key are of this run's messages, since its start.
 
-    `gone` are those that consumers took from the live queue, `bounced` those that came back to the DLQ. `recent` has
-    (wave, by signature (gone, bounced)) of the last few waves, oldest first. `live` is the whole live queue's length,
-    `more` whether there is anything left to send.
+    `gone` are those that consumers took from the live queue, `bounced` those that came back to the DLQ. `stretches`
+    has (first wave, by signature (gone, bounced)) of waves that came one after another, oldest first. `live` is the
+    whole live queue's length, `more` whether there is anything left to send.
     """
 
     at: float
@@ -34,7 +34,7 @@ class Seen:
     sent: Mapping[str, int]
     gone: Mapping[str, int]
     bounced: Mapping[str, int]
-    recent: tuple[tuple[int, Mapping[str, tuple[int, int]]], ...] = ()
+    stretches: tuple[tuple[int, Mapping[str, tuple[int, int]]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class Decision:
     others: int = 0
     """What is allowed of each signature that `allowed` does not name."""
     least: int = 1
-    """A wave that would be smaller than this, as its signatures are not allowed more, is not worth it: wait a look."""
+    """A wave that would be smaller than this, as its signatures are not allowed more, is not worth it: wait."""
     seconds: float = 0.0
+    """How long to wait; for a wave: if it is not worth it."""
     why: str = ""
 
 
@@ -61,6 +62,8 @@ class Track:
     settled: int = 0
     bounced: int = 0
     window: float = 0.0
+    proven: bool = False
+    """Its rate is so surely under the limit that nothing but the consumers' pace bounds what is on its way."""
     doubt: bool = False
     stopped: str = ""
     """Why the signature was stopped; empty while it is going."""
@@ -76,13 +79,12 @@ class State:
     """All that the controller remembers; `as_dict` and `from_dict` go through JSON unchanged."""
 
     canary: int
-    window: float
     signatures: dict[str, Track] = field(default_factory=dict)
     trail: list[tuple[float, dict[str, int]]] = field(default_factory=list)
     """The looks of the last grace time: (moment, newly gone by signature)."""
     doubt: bool = False
-    steady: bool = False
-    """Consumers have lagged: the window grows slowly now."""
+    window: float | None = None
+    """How much may be on its way at once since consumers have lagged; None: they have not."""
     cut_at: float = 0.0
     moved_at: float = 0.0
     """When consumers last took something, or had nothing to take."""
@@ -92,6 +94,11 @@ class State:
     """Before this moment a capped rate allows no wave."""
     speed: float = 0.0
     """Messages of ours that consumers take a second, while they have some."""
+    pull: int = 0
+    """What consumers took of ours in the last full look."""
+    taken: int = 0
+    """What they took since."""
+    took_at: float = 0.0
     seen_at: float = 0.0
     tripped: str = ""
 

@@ -255,21 +255,42 @@ def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis, wake: Calla
     assert facts(client, run)["approval"] == "approved by carol"
 
 
-def test_a_crash_after_the_yes_asks_nothing_again(client: redis.Redis) -> None:
-    """The drain broke midway: a retry from the UI goes on under the approval, though half of the queue is gone."""
-    truth = fill(client, 40)
-    parameters = {"pace": "fixed", "batch": 10, "pause": 1, "max_batches": 0}
-    run = launch(**parameters)
+SLOWLY = {"pace": "fixed", "batch": 10, "pause": 1, "max_batches": 0}
+
+
+def press_and_crash(run: FlowRun, **said: Any) -> FlowRun:
+    """Say yes, and let the drain break after its second wave."""
     with pytest.MonkeyPatch.context() as patch:
         calls, watch = iter(range(10)), drain.watch_wave
         patch.setattr(drain, "watch_wave", lambda *args: 1 / 0 if next(calls) == 1 else watch(*args))
-        failed = press(run, answer="approve", who="ada")
+        failed = press(run, answer="approve", who="ada", **said)
     assert state(failed)[0] == "FAILED"
+    return failed
+
+
+def test_a_crash_after_the_yes_asks_nothing_again(client: redis.Redis) -> None:
+    """The drain broke midway: a retry from the UI goes on under the approval, though half of the queue is gone."""
+    truth = fill(client, 40)
+    run = launch(**SLOWLY)
+    failed = press_and_crash(run)
     assert client.llen(DLQ) == 20
     done = retry(incident, failed)
     assert state(done)[0] == "COMPLETED"
     assert contents(client, LIVE) == truth
     assert ledger_runs(client) == [run_id_of(run)]
+    assert [line.partition(" ")[0] for line in told(run)[0]] == ["waits", "approved"]
+
+
+def test_a_lowered_limit_outlives_a_crash(client: redis.Redis) -> None:
+    """The person lowered 40 to 25 and the drain broke after 20: a retry moves five more, asks nothing, and says 25."""
+    fill(client, 40)
+    run = launch(**SLOWLY)
+    failed = press_and_crash(run, limit=25, why="a part first")
+    assert (client.llen(LIVE), client.llen(DLQ)) == (20, 20)
+    done = retry(incident, failed)
+    assert state(done)[0] == "COMPLETED"
+    assert (client.llen(LIVE), client.llen(DLQ)) == (25, 15)
+    assert facts(client, run)["approval"] == "approved by ada, 25 messages at most: a part first"
     assert [line.partition(" ")[0] for line in told(run)[0]] == ["waits", "approved"]
 
 

@@ -77,7 +77,56 @@ def test_lagging_consumers_halve_the_window_once_a_round() -> None:
     controller.decide(seen(1, 90, a=(100, 10, 0)))
     for at in (2, 3, 4):
         controller.decide(seen(at, 90 - int(at), a=(100, 10 + int(at), 0)))
-    assert (controller.state.window, controller.state.steady) == (50, True)
+    assert controller.state.window == 50
+
+
+def test_what_waits_follows_what_consumers_took() -> None:
+    """A proven signature's waves double from look to look while consumers take all, and stay when they do not."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(100, 100, 0)))
+    assert controller.decide(seen(12, a=(100, 100, 0))).size == 200
+    assert controller.decide(seen(14, a=(300, 300, 0))).size == 400
+    assert controller.decide(seen(16, 200, a=(700, 500, 0))).size == 200
+
+
+def test_a_drain_in_doubt_goes_on_with_a_canary() -> None:
+    """However fast consumers were before: waiting for less than nothing would be for ever."""
+    controller = Controller.fresh(LIMITS, 1_400)
+    controller.decide(NOTHING)
+    controller.decide(seen(2, a=(20, 20, 10), b=(12, 12, 8)))
+    assert (controller.state.doubt, controller.state.pull) == (True, 32)
+    decision = controller.decide(seen(12, a=(20, 20, 10), b=(12, 12, 8)))
+    assert (decision.action, decision.size) == (Action.WAVE, 14)
+
+
+@pytest.mark.parametrize(("bounced", "proven"), [(0, True), (1, False), (3, False)])
+def test_a_clean_canary_proves_a_signature(bounced: int, proven: bool) -> None:  # noqa: FBT001 - a parameter
+    """With none of 20 nothing but the consumers bounds it; otherwise it may have twice as many on their way."""
+    controller = Controller.fresh(LIMITS, 2_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(20, 20, bounced)))
+    assert controller.decide(seen(12, a=(20, 20, bounced))).size == 40
+    assert controller.state.signatures["a"].proven is proven
+    after = controller.decide(seen(14, a=(60, 60, bounced)))
+    assert after.allowed["a"] == (80 if proven else 0)
+
+
+def test_a_change_after_thousands_is_seen() -> None:
+    """Of 5,000 that were delivered the last 12 bounced, and of newer waves nothing is known yet: it is stopped."""
+    controller = Controller.fresh(LIMITS, 10_000)
+    controller.decide(NOTHING)
+    stretches = ((1, {"a": (5_000, 0)}), (40, {"a": (12, 12)}), (41, {"a": (100, 0)}))
+    controller.decide(Seen(1_012.0, 0, True, {"a": 5_112}, {"a": 5_112}, {"a": 12}, stretches))  # noqa: FBT003
+    assert controller.stopped == {"a": "12 of 12 bounced: surely over 59%, and 20% is the limit"}
+
+
+def test_a_likely_one_may_not_cost_more_than_a_canary() -> None:
+    """Not surely over the limit by the test of all looks, but a canary of 20 has bounced: that is enough."""
+    controller = Controller.fresh(LIMITS, 2_000)
+    controller.decide(NOTHING)
+    controller.decide(seen(1, a=(55, 55, 21)))
+    assert controller.stopped == {"a": "21 of 55 bounced: as many as a canary, and 20% is the limit"}
 
 
 def test_a_full_live_queue_is_not_made_fuller() -> None:

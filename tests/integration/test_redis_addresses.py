@@ -12,7 +12,7 @@ import redis
 from dlq.brokers.base import Place
 from dlq.brokers.opening import open_queue
 from dlq.config.settings import load_settings
-from dlq.embedded.cluster import until
+from dlq.embedded.cluster import SLOTS, ask, until
 from dlq.embedded.redis import EmbeddedRedis, free_port
 from dlq.engine.run import Kind, Request, Run, start
 from dlq.engine.sift import Wave
@@ -36,19 +36,23 @@ def drain(on_wave: Callable[[Run, Wave], None] | None = None) -> tuple[RunRecord
         return record, queue.read(Place.LIVE, 0, 1_000).result()
 
 
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, str, Path]]:
-    """Start a server that speaks TLS too, with 60 dead letters; give it, its address and the authority's file."""
-    files = make_certificates(tmp_path)
-    port = free_port()
-    options: dict[str, str | int] = {
+def by_tls(files: dict[str, Path], port: int) -> dict[str, str | int]:
+    """Give the settings of a server that speaks TLS at a port."""
+    return {
         "tls-port": port,
         "tls-cert-file": str(files["cert"]),
         "tls-key-file": str(files["key"]),
         "tls-ca-cert-file": str(files["ca"]),
         "tls-auth-clients": "no",
     }
-    with new_server("redis", **options) as server:
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, str, Path]]:
+    """Start a server that speaks TLS too, with 60 dead letters; give it, its address and the authority's file."""
+    files = make_certificates(tmp_path)
+    port = free_port()
+    with new_server("redis", **by_tls(files, port)) as server:
         with redis.Redis.from_url(server.url) as client:
             client.lpush(CONFIG.dlq, *LETTERS)
         yield server, f"rediss://127.0.0.1:{port}/0", files["ca"]
@@ -59,6 +63,21 @@ def test_a_drain_by_tls(secure: tuple[EmbeddedRedis, str, Path], monkeypatch: py
     _, url, authority = secure
     monkeypatch.setenv("DLQ_REDIS_URL", f"{url}?ssl_ca_certs={authority}")
     record, live = drain()
+    assert (record.state, live) == ("done", LETTERS)
+
+
+def test_a_drain_in_a_cluster_by_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password and an authority in the address hold for each node that the cluster names, too."""
+    files, port = make_certificates(tmp_path), free_port()
+    more = {"cluster-enabled": "yes", "cluster-port": free_port(), "tls-cluster": "yes", "requirepass": "hunter2"}
+    with new_server("redis", **by_tls(files, port), **more) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+            until(lambda: b"cluster_state:ok" in ask(server, "CLUSTER", "INFO"))
+            client.lpush(CONFIG.dlq, *LETTERS)
+        url = f"rediss-cluster://:hunter2@127.0.0.1:{port}?ssl_ca_certs={files['ca']}"
+        monkeypatch.setenv("DLQ_REDIS_URL", url)
+        record, live = drain()
     assert (record.state, live) == ("done", LETTERS)
 
 

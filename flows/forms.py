@@ -32,6 +32,8 @@ ALL = "all"
 TEXT: JsonDict = {"type": "string"}
 TEXTS: JsonDict = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COUNT: JsonDict = {"type": "integer", "minimum": 0}
+OBJECT: JsonDict = {"type": "object"}
+"""A line of JSON in the form; with its properties named it would be a field for each, for people to fill in."""
 
 
 def described(title: str, description: str, **bounds: Any) -> FieldInfo:
@@ -127,8 +129,8 @@ def field_path(text: str) -> None:
 
 
 def _none_if_blank(value: Any) -> Any:
-    """Read an empty text, an empty list and the number 0 as "nothing said"."""
-    return None if value in ("", [], 0) and value is not False else value
+    """Read an empty text, list or object and the number 0 as "nothing said"."""
+    return None if value in ("", [], {}, 0) and value is not False else value
 
 
 def _refused_by(check: Callable[[Any], object], value: Any) -> None:

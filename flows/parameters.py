@@ -6,7 +6,7 @@ from pydantic import Field
 
 from dlq.records.alerts import Alert
 from flows import forms
-from flows.forms import COUNT, TEXT, TEXTS, Plain, QueueChoice, described, optional
+from flows.forms import COUNT, OBJECT, TEXT, TEXTS, Plain, QueueChoice, described, optional
 from tasks.job import OnTripName, PaceName
 
 _PATHS = "a field path such as payload.region"
@@ -56,7 +56,9 @@ Grace = Annotated[
 ]
 
 FiringAlert = Annotated[
-    Alert | None, described("Alert", "The alert that this is about; the receiver of alerts fills it in.")
+    Alert | None,
+    Plain(OBJECT),
+    optional("Alert", "Leave it as it is: the receiver of alerts says here which alert the incident is about.", {}),
 ]
 
 Types = Annotated[

@@ -133,8 +133,9 @@ class MemoryQueue:
                 "remaining": str(frozen),
                 "depth": str(depth),
             }
-            run.fields |= fields
-        run.fields["state"] = "running"
+            run.fields |= fields | {"state": "running"}
+        elif run.fields.get("state") == "stopped":
+            run.fields["state"] = "running"
         return RunRecord.from_fields(hold.run_id, run.fields)
 
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:

@@ -132,6 +132,7 @@ def roll_back(
     name = unfinished or rollback_id or new_run_id(config.name)
     hold = queue.acquire(name, who, take_over=True)
     try:
+        undone = find_run(queue, run_id)  # somebody else may have rolled it back before the lock was ours
         return _take_back(queue, hold, undone, {"queue": config.name, "who": who, "reason": reason})
     except (DlqError, KeyboardInterrupt):
         queue.close()  # whatever was on its way is settled by the ledger

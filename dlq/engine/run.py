@@ -39,6 +39,8 @@ class Kind(StrEnum):
     RESTORE = "restore"
 
 
+CLOSED = frozenset({"done", "tripped", "rolled_back"})
+"""States that a run does not leave; one that is `running` or `stopped` may be gone on with."""
 _ACTIONS = {Kind.DRAIN: REDRIVE, Kind.QUARANTINE: QUARANTINE, Kind.DISCARD: DROP}
 
 
@@ -124,9 +126,9 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Say whether the pass is at its end, or has selected as much as it may."""
-        limit = self.request.limit
-        return self.sift.remaining == 0 or (limit is not None and self.record.selected >= limit)
+        """Say whether the run was closed, its pass is at its end, or it has selected as much as it may."""
+        limit, record = self.request.limit, self.record
+        return self.sift.remaining == 0 or record.state in CLOSED or (limit is not None and record.selected >= limit)
 
     def renew(self) -> None:
         """Keep the lock while nothing is being moved."""
@@ -174,10 +176,17 @@ def start(
     *,
     watch: Callable[[Receipt, Verdict], None] | None = None,
 ) -> Run:
-    """Begin a run, or go on with it when `run_id` is in the ledger already (a retry of the same flow run)."""
+    """Begin a run, or go on with it when `run_id` is in the ledger already (a retry of the same flow run).
+
+    One that has ended already is opened as it is, and moves nothing. RunStateError when it was rolled back.
+    """
     run_id = run_id or new_run_id(config.name)
     hold = queue.acquire(run_id, request.who, take_over=True)
-    return _open(queue, config, request, hold, watch)
+    run = _open(queue, config, request, hold, watch)
+    if run.sift.record.state == "rolled_back":
+        queue.release(hold)
+        raise RunStateError(f"run {run_id} on queue {config.name} was rolled back; drain again with a new run.")
+    return run
 
 
 def resume(
@@ -195,10 +204,20 @@ def resume(
         raise BadArgumentError(f"run {run_id} is a rollback: `dlq rollback {record.undoes}` goes on with it.")
     if record.kind == Kind.RESTORE:
         raise BadArgumentError(f"run {run_id} restores an archive: `dlq restore ARCHIVE` goes on with it.")
-    if record.state in {"done", "tripped", "rolled_back"}:
-        raise RunStateError(f"run {run_id} is {record.state.replace('_', ' ')}; there is nothing to resume.")
+    _refuse_closed(record)
     hold = queue.acquire(run_id, who, take_over=take_over)
-    return _open(queue, config, Request.from_record(record), hold, watch)
+    run = _open(queue, config, Request.from_record(record), hold, watch)
+    try:
+        _refuse_closed(run.sift.record)  # somebody else may have ended it before the lock was ours
+    except RunStateError:
+        queue.release(hold)
+        raise
+    return run
+
+
+def _refuse_closed(record: RunRecord) -> None:
+    if record.state in CLOSED:
+        raise RunStateError(f"run {record.run_id} is {record.state.replace('_', ' ')}; there is nothing to resume.")
 
 
 def decider(request: Request, reading: Reading) -> Choose:

@@ -1,4 +1,5 @@
--- Begin a run, or a further pass of it; the same call twice changes nothing the second time.
+-- Begin a run, or a further pass of it; the same call twice changes nothing the second time. A run that was only
+-- stopped goes on; one that is done, tripped or rolled back stays that.
 -- KEYS 1 source  2 fence  3 run  4 runs
 -- ARGV 1 token  2 pass  3 run id  4 now ms  5 ledger ms  6 length of the pass (-1: the source's)
 --      7 depth of the source where it lies in another slot (-1: look), then field, value, ...
@@ -7,7 +8,7 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'list' and kind ~= 'none' then return {'wrongtype', KEYS[1]} end
 local pass = tonumber(redis.call('HGET', KEYS[3], 'pass') or -1)
 if pass >= tonumber(ARGV[2]) then
-  if redis.call('HGET', KEYS[3], 'state') ~= 'running' then
+  if redis.call('HGET', KEYS[3], 'state') == 'stopped' then
     redis.call('HSET', KEYS[3], 'state', 'running', 'updated_at', ARGV[4])
   end
   return {'already'}

@@ -34,19 +34,21 @@ class Verdict(NamedTuple):
     refused: int = 0
     """Messages that were kept because their edit did not apply."""
     taken: tuple[object, ...] = ()
-    """What the decider used up for these decisions, to be handed back to it when they are not carried out."""
+    """What the decider used up, one for each entry (or nothing), to be handed back when that is not carried out."""
 
     def cut(self, size: int, budget: int) -> tuple[int, Verdict]:
         """Keep as much of the front as selects `budget` messages; return (messages, verdict)."""
         if len(self.entries) <= budget:
             return size, self
         if len(self.actions) == 1:
-            return budget, Verdict(self.actions, self.entries[:budget], self.edited[:budget], self.codes[:budget])
+            front = Verdict(self.actions, self.entries[:budget], self.edited[:budget], self.codes[:budget])
+            return budget, front._replace(taken=self.taken[:budget])
         selected = (place for place, action in enumerate(self.actions) if action != KEEP[0])
         end = next(islice(selected, budget - 1, None)) + 1 if budget else 0
         actions = self.actions[:end]
         edits = actions.count(b"e")
-        return end, Verdict(actions, self.entries[:budget], self.edited[:edits], self.codes[:end], self.refused)
+        front = Verdict(actions, self.entries[:budget], self.edited[:edits], self.codes[:end], self.refused)
+        return end, front._replace(taken=self.taken[:budget])
 
 
 class Decider(Protocol):
@@ -144,7 +146,10 @@ class Sift:
                 self.decide.take_back(verdict)
                 posted, chunk = None, self._forget(ahead)
                 continue
-            size, verdict = verdict.cut(len(chunk), left)
+            whole = verdict
+            size, verdict = whole.cut(len(chunk), left)
+            if whole.taken[len(verdict.entries) :]:  # what the wave has no room for is decided on again by the next
+                self.decide.take_back(whole._replace(taken=whole.taken[len(verdict.entries) :]))
             posted = self._post(number, chunk[:size], verdict, beyond=chunk[size : max(size, LEAST_MESSAGES)])
             left -= len(verdict.entries)
             chunk = self._take(ahead) if ahead and size == len(chunk) and left > 0 else self._forget(ahead)

@@ -235,3 +235,13 @@ def test_a_discard_that_is_killed_loses_nothing(client: redis.Redis, at: int) ->
     dlq("restore", address, "--yes", "--json")
     assert contents(client) == before
     assert client.llen(LIVE) == 0
+
+
+def test_a_discard_of_several_waves_drops_all_of_its_archive(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wave that ends within a chunk leaves the rest of the chunk to the next wave, not in the DLQ."""
+    monkeypatch.setattr("dlq.engine.discard._WAVE", 70)
+    run = dlq("discard", "webhooks", "--error", "KeyError", "--yes", "--json")
+    assert (run["archived"], run["dropped"]) == (3_001, 3_001)
+    assert contents(client) == Counter(HEALTHY + BROKEN)

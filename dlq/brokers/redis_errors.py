@@ -24,7 +24,8 @@ from dlq.errors import (
     WrongKeyTypeError,
 )
 
-_REFUSED_IN_A_SCRIPT = "The user executing the script can't"  # a script's own refusal comes without a code
+# A script's own refusal comes without a code; the older form is that of Redis 6 and before.
+_REFUSED_IN_A_SCRIPT = ("The user executing the script can't", "ACL failure in script", "NOPERM")
 
 
 def explain(error: Exception, what: str) -> DlqError:

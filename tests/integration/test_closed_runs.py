@@ -93,9 +93,7 @@ def test_two_rollbacks_of_one_run_know_of_each_other(desk: Desk, monkeypatch: py
     assert (outcome.selected, outcome.rolled_back, outcome.unexplained) == (30, 30, 0)
 
 
-def test_an_answer_to_the_last_word_that_was_lost_changes_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_to_the_last_word_that_was_lost_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run was closed, its process did not hear it: it looks again, and ends as it had ended."""
     finish, lost = desk.queue.finish, list[bool]()
 

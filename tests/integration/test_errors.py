@@ -205,3 +205,22 @@ def test_a_server_that_forgot_its_scripts_is_told_again(desk: RedisDesk) -> None
         run.wave(2, 20)
     driven(desk.queue, Request(Kind.DRAIN, "ada"))  # type: ignore[arg-type]
     assert desk.show(Place.LIVE) == LETTERS
+
+
+@pytest.mark.parametrize("command", ["ltrim", "lpush", "hincrby", "pexpire", "hset"])
+def test_a_user_who_lacks_one_command_doubles_nothing(desk: RedisDesk, command: str) -> None:
+    """Who may push but not trim, say, is refused before a message moves; with the right given back the run goes on."""
+    desk.client.execute_command("ACL", "SETUSER", "half", "reset", "on", ">sesame", "~*", "+@all", f"-{command}")
+    queue = RedisListQueue(CONFIG, desk.url.replace("redis://", "redis://half:sesame@"))
+    with pytest.raises(AuthError):
+        driven(queue, Request(Kind.DRAIN, "ada", limit=30))
+    assert desk.show() == LETTERS
+    assert desk.show(Place.LIVE) == []
+    desk.client.execute_command("ACL", "SETUSER", "half", "+@all")
+    desk.client.delete(f"dlq-drain:{{{CONFIG.dlq}}}:lock")
+    driven(queue, Request(Kind.DRAIN, "ada", limit=30))
+    queue.close()
+    assert desk.show(Place.LIVE) == LETTERS[:30]
+    assert desk.show() == LETTERS[30:]
+    assert [len(batch) for batch in desk.queue.batches("r1")] == [30]
+    desk.client.execute_command("ACL", "DELUSER", "half")

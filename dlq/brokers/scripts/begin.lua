@@ -6,6 +6,10 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'fenced'} end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'list' and kind ~= 'none' then return {'wrongtype', KEYS[1]} end
+-- These two change nothing. A user who may not trim or count is refused here: in the middle of a batch what was pushed
+-- could not be taken back for him.
+redis.call('LTRIM', KEYS[1], 0, -1)
+redis.call('HINCRBY', KEYS[3], 'scanned', 0)
 local pass = tonumber(redis.call('HGET', KEYS[3], 'pass') or -1)
 if pass >= tonumber(ARGV[2]) then
   if redis.call('HGET', KEYS[3], 'state') == 'stopped' then

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from dlq.brokers.base import DROP, EDIT, KEEP, REDRIVE, Hold, Place, Route
+from dlq.engine.claims import claim, hold_of, rollbacks_of
 from dlq.engine.multiset import DigestSet
 from dlq.engine.run import Kind, find_run, new_run_id
 from dlq.engine.sift import Sift, Verdict
@@ -128,9 +129,7 @@ def roll_back(
     undone = find_run(queue, run_id)
     if undone.kind == Kind.ROLLBACK:
         raise BadArgumentError(f"run {run_id} is itself a rollback; drain again instead of undoing it.")
-    unfinished = _unfinished(queue, undone)
-    name = unfinished or rollback_id or new_run_id(config.name)
-    hold = queue.acquire(name, who, take_over=True)
+    hold = hold_of(queue, undone, who, rollback_id or "", new_run_id(config.name))
     try:
         undone = find_run(queue, run_id)  # somebody else may have rolled it back before the lock was ours
         return _take_back(queue, hold, undone, {"queue": config.name, "who": who, "reason": reason})
@@ -143,8 +142,7 @@ def roll_back(
 
 def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict[str, str]) -> Undone:
     """Do the passes, and close the rollback."""
-    rollbacks = dict.fromkeys([*undone.facts.get("rollbacks", "").split(), hold.run_id])
-    queue.annotate(undone.run_id, {"rollbacks": " ".join(rollbacks)})
+    claim(queue, undone.run_id, hold.run_id)
     now, before = str(int(time.time() * 1000)), str(queue.depth(Place.DLQ))
     fields = {**said, "kind": Kind.ROLLBACK.value, "undoes": undone.run_id, "started_at": now, "dlq_before": before}
     again = _redriven_again(queue, undone)
@@ -189,7 +187,7 @@ def _withdraw(
         if record.step > step or not record.remaining:
             continue
         outstanding = DigestSet(_fingerprints(queue, undone.run_id, actions))
-        for name in {*undone.facts.get("rollbacks", "").split(), hold.run_id}:
+        for name in {*rollbacks_of(undone), hold.run_id}:
             for chunk in _fingerprints(queue, name, b"me"):
                 outstanding.take(chunk)
         outstanding.take(b"".join(again))
@@ -254,7 +252,7 @@ def _originals(queue: DeadLetterQueue, undone: RunRecord, rollback: str) -> dict
     """Fetch, by fingerprint, the originals of the messages that the run edited and no rollback has put back yet."""
     used = {
         row[3]
-        for name in {*undone.facts.get("rollbacks", "").split(), rollback}
+        for name in {*rollbacks_of(undone), rollback}
         for batch in queue.batches(name)
         for row in batch
         if row[0] == EDIT
@@ -284,14 +282,12 @@ def _redriven_again(queue: DeadLetterQueue, undone: RunRecord) -> list[bytes]:
     if not later:
         return []
     ours = DigestSet(_fingerprints(queue, undone.run_id, b"me"))
-    for name in undone.facts.get("rollbacks", "").split():
+    for name in rollbacks_of(undone):
         for chunk in _fingerprints(queue, name, b"me"):
             ours.take(chunk)  # taken back before the later run had it
     again: list[bytes] = []
     for record in later:
-        taken_back = DigestSet(
-            piece for other in record.facts.get("rollbacks", "").split() for piece in _fingerprints(queue, other, b"me")
-        )
+        taken_back = DigestSet(piece for other in rollbacks_of(record) for piece in _fingerprints(queue, other, b"me"))
         for chunk in _fingerprints(queue, record.run_id, b"me"):
             still = chunk_without(chunk, taken_back)
             shared = np.frombuffer(still, dtype="<u8")[ours.take(still)]
@@ -303,11 +299,3 @@ def chunk_without(digests: bytes, gone: DigestSet) -> bytes:
     """Leave out the digests that `gone` has."""
     left: bytes = np.frombuffer(digests, dtype="<u8")[~gone.take(digests)].tobytes()
     return left
-
-
-def _unfinished(queue: DeadLetterQueue, undone: RunRecord) -> str | None:
-    for name in undone.facts.get("rollbacks", "").split():
-        record = queue.run(name)
-        if record and record.state == "running":
-            return name
-    return None

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from dlq.brokers.base import Batch, Hold, Place, Route
+from dlq.engine.rollback import roll_back
 from dlq.engine.run import Kind
-from dlq.errors import BadArgumentError, BrokerUnreachableError, RunNotFoundError
+from dlq.errors import BadArgumentError, BrokerUnreachableError, LockedError, RunNotFoundError
 from dlq.messages.edits import Edit
 from dlq.messages.selectors import Selector
-from tests.integration.conformance import ADAPTERS, Desk, is_of, letter, open_desk
+from tests.integration.conformance import ADAPTERS, CONFIG, Desk, is_of, letter, open_desk
 
 LETTERS = [letter(number) for number in range(60)]
 WEBHOOKS, EMAILS = ([message for message in LETTERS if is_of(kind, message)] for kind in ("webhook", "email"))
@@ -176,6 +177,43 @@ def test_an_interrupted_rollback_goes_on(desk: Desk, commits: int, edit: Edit, m
     assert record is not None
     assert (record.rolled_back, len(record.facts["rollbacks"].split())) == (30, 1)
     assert desk.outcome().unexplained == 0
+
+
+@pytest.mark.parametrize("call", ["acquire", "depth", "begin"])
+@pytest.mark.parametrize("name", [None, "asked-for"])
+def test_a_rollback_that_died_before_it_began_keeps_nobody_out(
+    desk: Desk, call: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process ends at a step before the first pass: the next rollback takes the lock over at once."""
+    desk.run()
+    with monkeypatch.context() as patch:
+        through = getattr(desk.queue, call)
+
+        def last(*given: Any, **named: Any) -> Any:
+            if call != "begin":
+                through(*given, **named)
+            raise Cut
+
+        patch.setattr(desk.queue, call, last)
+        with pytest.raises(Cut):
+            roll_back(desk.queue, CONFIG, "r1", "ada", rollback_id="of-a-flow")
+    assert desk.queue.holder() == "of-a-flow of ada"
+    undone = roll_back(desk.queue, CONFIG, "r1", "bob", rollback_id=name)
+    assert (undone.withdrawn, undone.run_id) == (60, "of-a-flow")
+    assert desk.show() == LETTERS
+    assert desk.queue.holder() is None
+    assert desk.outcome().unexplained == 0
+
+
+def test_a_rollback_does_not_take_the_lock_of_another_run(desk: Desk) -> None:
+    """Not even after one that died before it began; the drain that has the queue is left alone."""
+    desk.run(selector=EMAIL)
+    desk.queue.annotate("r1", {"rollbacks": "died-early"})
+    desk.start(name="r2", who="bob")
+    with pytest.raises(LockedError, match="bob"):
+        desk.undo("r1")
+    assert desk.queue.holder() == "r2 of bob"
+    assert desk.show(Place.LIVE) == EMAILS
 
 
 def test_what_a_later_run_redrove_is_left_to_it(desk: Desk) -> None:

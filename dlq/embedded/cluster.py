@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import redis
 
-from dlq.embedded.redis import HOST, EmbeddedRedis, free_port
+from dlq.embedded.redis import HOST, START_ATTEMPTS, EmbeddedRedis, free_port
 from dlq.errors import EmbeddedServerError
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class EmbeddedCluster:
         self._stack.close()
 
     def _start(self) -> None:
-        buses = [free_port() for _ in range(self._masters * (2 if self._replicas else 1))]
-        self.nodes = [self._stack.enter_context(self._node(bus)) for bus in buses]
+        started = [self._started() for _ in range(self._masters * (2 if self._replicas else 1))]
+        self.nodes, buses = [node for node, _ in started], [bus for _, bus in started]
         masters, replicas = self.nodes[: self._masters], self.nodes[self._masters :]
         for number, node in enumerate(masters):
             first, last = number * SLOTS // len(masters), (number + 1) * SLOTS // len(masters) - 1
@@ -71,6 +71,20 @@ class EmbeddedCluster:
         until(lambda: all(b"cluster_state:ok" in ask(node, "CLUSTER", "INFO") for node in self.nodes))
         if replicas:
             until(lambda: all(_has_replica(node) for node in masters))
+
+    def _started(self) -> tuple[EmbeddedRedis, int]:
+        """Start a node; return it and the port of its bus, which somebody else may be faster to."""
+        left = START_ATTEMPTS
+        while True:
+            left -= 1
+            bus = free_port()
+            node = self._node(bus)
+            try:
+                return self._stack.enter_context(node), bus
+            except EmbeddedServerError:
+                node.close()
+                if not left:
+                    raise
 
     def _node(self, bus: int) -> EmbeddedRedis:
         options: dict[str, str | int] = {

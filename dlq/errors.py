@@ -39,6 +39,8 @@ class DlqError(Exception):
             facts = ", ".join(f"{name.replace('_', ' ')} {_show(fact)}" for name, fact in self.facts.items())
             stop = "." if text.endswith(".") else ""
             text = f"{text.removesuffix('.')} ({facts}){stop}"
+        if self.advice and not text.endswith((".", "!", "?")):
+            text += "."  # what failed may be in another program's words, which end anyhow
         return f"{text} {self.advice}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -102,13 +104,13 @@ class BrokerError(DlqError):
 class BrokerUnreachableError(BrokerError):
     """The broker cannot be reached."""
 
-    advice = "Check that it runs and that DLQ_REDIS_URL names it, then resume the run."
+    advice = "Check that it runs and that DLQ_REDIS_URL, or DLQ_BROKER_URL, names it, then resume the run."
 
 
 class AuthError(BrokerError):
     """The broker refused the login, or the user lacks a permission."""
 
-    advice = "Check the user and password in DLQ_REDIS_URL, and the user's rights to the commands and keys."
+    advice = "Check the user and password in the broker's address, and the user's rights to the commands and keys."
 
 
 class ReadOnlyReplicaError(BrokerError):

@@ -53,11 +53,11 @@ def preview(queue: DeadLetterQueue, config: QueueConfig, request: Request) -> Pr
     """Read the DLQ once and count what the request would select."""
     reading = Reading.of(config)
     decide = decider(request, reading)
-    depth = queue.depth(Place.DLQ)
+    depth, most = queue.depth(Place.DLQ), request.most
     seen = Preview(config.name, depth)
     codes: Counter[int] = Counter()
     for chunk in oldest_first(queue, Place.DLQ, depth):
-        left = depth if request.limit is None else request.limit - seen.selected
+        left = depth if most is None else most - seen.selected
         if left <= 0:
             break
         size, verdict = decide(chunk).cut(len(chunk), left)

@@ -58,6 +58,14 @@ class Request:
     archive: str = ""
     """Where a discard keeps what it drops; only what lies there is dropped."""
 
+    @property
+    def most(self) -> int | None:
+        """Give how many messages it selects at most, by its limit and by the batches of its pace; None: no bound."""
+        bounds = [] if self.limit is None else [self.limit]
+        if self.pace.get("mode") in {"fixed", "none"} and self.pace["max_batches"]:
+            bounds.append(self.pace["batch"] * self.pace["max_batches"])
+        return min(bounds, default=None)
+
     def parameters(self) -> str:
         """Render as the ledger keeps it."""
         return json.dumps(

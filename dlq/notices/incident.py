@@ -113,7 +113,10 @@ def note_incident(notebook: Notebook, run_id: str, **facts: Any) -> None:
         raise TypeError(f"an incident has no {', '.join(sorted(unknown))}")
     topic = _topic(run_id)
     notebook.note_once(topic, "opened_at", orjson.dumps(datetime.now(UTC)).decode())
-    notebook.note(topic, {name: orjson.dumps(value).decode() for name, value in facts.items()})
+    said = {name: orjson.dumps(value).decode() for name, value in facts.items()}
+    if "depth_first" in said:  # a retry of the flow run looks again, when a part has been moved
+        notebook.note_once(topic, "depth_first", said.pop("depth_first"))
+    notebook.note(topic, said)
 
 
 def _topic(run_id: str) -> str:

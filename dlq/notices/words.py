@@ -133,7 +133,7 @@ def _planned(record: RunRecord) -> int | None:
     """Say how many messages a run means to select; None when only reading them all would tell."""
     if record.kind == "rollback":
         return None
-    if not Request.from_record(record).selector.everything:
+    request = Request.from_record(record)
+    if not request.selector.everything:
         return None
-    limit = record.parameters.get("limit")
-    return record.frozen if limit is None else min(record.frozen, int(limit))
+    return record.frozen if request.most is None else min(record.frozen, request.most)

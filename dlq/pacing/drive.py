@@ -33,16 +33,22 @@ def drive(
     notebook: Notebook | None = None,
     clock: Callable[[], float] = time.time,
 ) -> RunRecord:
-    """Run waves until the loop says that it is enough; return the finished run.
+    """Run waves until the loop says that it is enough; return the finished run. Six lost connections in a row end it.
 
     `open_run` begins the run, and goes on with it when it is called again: after a lost connection, with what the
     ledger has. `sleep` waits for seconds, `clock` gives the time in epoch seconds. Without a notebook nobody else can
     go on with what the loop remembers.
     """
     failures, pages = 0, notebook or MemoryNotebook()
+
+    def moved(run: Run, wave: Wave) -> None:
+        nonlocal failures
+        failures = 0 if wave.scanned else failures
+        on_wave(run, wave)
+
     while True:
         try:
-            return _through(Loop(open_run(), pages, pace, clock), sleep, on_wave)
+            return _through(Loop(open_run(), pages, pace, clock), sleep, moved)
         except BrokerUnreachableError:
             failures += 1
             if failures == _TRIES:

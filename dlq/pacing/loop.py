@@ -116,6 +116,7 @@ class Loop:
         number = max(1, record.wave if record.wave_selected < pace.batch else record.wave + 1)
         if self.run.ended or not pace.more(number - 1):
             return Step(Action.DONE)
+        self._memory.wave_at = min(self._memory.wave_at, self._clock())  # later: the clock was put back since
         left = self._memory.wave_at + pace.pause - self._clock()
         if self._memory.number == record.wave and record.wave and left > 0:
             return Step(Action.WAIT, number, seconds=min(left, _PATIENCE), why="between two waves")

@@ -224,3 +224,45 @@ def test_a_user_who_lacks_one_command_doubles_nothing(desk: RedisDesk, command: 
     assert desk.show() == LETTERS[30:]
     assert [len(batch) for batch in desk.queue.batches("r1")] == [30]
     desk.client.execute_command("ACL", "DELUSER", "half")
+
+
+class Shaky(RedisListQueue):
+    """A queue whose connection breaks after every third batch."""
+
+    def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
+        """Send, and lose the answer now and then."""
+        reply = super().commit(hold, route, batch)
+        if batch.sequence % 3 == 0:
+            reply.result()
+            self.close()
+            raise BrokerUnreachableError
+        return reply
+
+
+def test_connections_that_are_lost_now_and_then_do_not_end_a_long_drain(desk: RedisDesk) -> None:
+    """Only six in a row do: ten that were lost with waves in between are no reason to give up."""
+    queue, naps = Shaky(CONFIG, desk.url), list[float]()
+    pace = Pace(batch=2, pause=0, max_batches=0)
+    drive(lambda: start(queue, CONFIG, Request(Kind.DRAIN, "ada"), "r1"), pace, naps.append, lambda _run, _wave: None)
+    queue.close()
+    assert naps == [0.5] * 10
+    assert desk.show(Place.LIVE) == LETTERS
+
+
+def test_a_clock_that_is_put_back_does_not_hold_a_drain_up(desk: RedisDesk) -> None:
+    """An hour back during a pause: the pause is waited for, not the hour."""
+    now, naps = [1_000_000.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        now[0] += seconds - (3_600 if len(naps) == 1 else 0)
+
+    drive(
+        lambda: start(desk.queue, CONFIG, Request(Kind.DRAIN, "ada"), "r1"),  # type: ignore[arg-type]
+        Pace(batch=30, pause=10, max_batches=0),
+        sleep,
+        lambda _run, _wave: None,
+        clock=lambda: now[0],
+    )
+    assert sum(naps) <= 20
+    assert desk.show(Place.LIVE) == LETTERS

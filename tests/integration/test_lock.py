@@ -153,3 +153,12 @@ def test_every_ledger_key_expires(desk: RedisDesk) -> None:
     assert len(keys) > 8
     forever = [key for key in keys if desk.client.pttl(key) < 0]
     assert forever == [f"{RUN_KEYS}fence".encode()]
+
+
+def test_a_clock_that_runs_ahead_forgets_nobodys_runs(desk: RedisDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One machine's clock is a year ahead: the runs of all are listed still, so a rollback knows the later ones."""
+    desk.run(name="r1", limit=10)
+    real = time.time
+    monkeypatch.setattr("dlq.brokers.redis_ledger.time.time", lambda: real() + 365 * 86_400)
+    desk.run(name="r2", limit=10)
+    assert [record.run_id for record in desk.queue.runs(10)] == ["r2", "r1"]

@@ -24,7 +24,10 @@ if length < 0 or length > depth then length = depth end
 redis.call('HSET', KEYS[3], 'pass', ARGV[2], 'remaining', length, 'frozen', length, 'depth', depth,
   'state', 'running', 'updated_at', ARGV[4], unpack(ARGV, 8))
 redis.call('PEXPIRE', KEYS[3], ARGV[5])
-redis.call('ZADD', KEYS[4], 'NX', ARGV[4], ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', tonumber(ARGV[4]) - tonumber(ARGV[5]))
+-- By the server's clock: one client's that runs ahead would forget everybody's runs.
+local time = redis.call('TIME')
+local here = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[4], 'NX', here, ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', here - tonumber(ARGV[5]))
 redis.call('PEXPIRE', KEYS[4], ARGV[5])
 return {'begun'}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dlq.records.ledger import LedgerBatch, RunRecord
 
 _REDRIVEN = (ord("m"), ord("e"))
+_PUSHED = 1_000  # messages that producers may push while a short live queue is read
 _ROW = np.dtype(ENTRY_COLUMNS)
 
 
@@ -151,7 +152,9 @@ def _outcomes(
 
 def fingerprints(queue: DeadLetterQueue) -> Iterator[bytes]:
     """Fingerprint the live queue, from the producer's end: concurrent consumers cannot hide a message from this."""
-    for chunk in newest_first(queue, Place.LIVE, [(0, queue.depth(Place.LIVE))]):
+    depth = queue.depth(Place.LIVE)
+    # Producers push meanwhile, and move what was there on: read to its very end, twice the depth at the most.
+    for chunk in newest_first(queue, Place.LIVE, [(0, 2 * depth + _PUSHED)] if depth else []):
         yield b"".join(map(fingerprint, chunk))
 
 

@@ -207,3 +207,20 @@ def test_nothing_is_ever_unexplained(
     assert outcome.bounced == sum(place < len(taken) for place in failing)
     total = len(desk.show()) + len(desk.show(Place.LIVE)) + outcome.delivered
     assert total == len(made)
+
+
+def test_what_producers_push_meanwhile_hides_nothing(desk: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the live queue is read it grows by as much again: what waits at its consumers' end is still pending."""
+    desk.run()
+    monkeypatch.setattr("dlq.engine.chunks.ChunkSize.count", lambda _self, remaining: min(3, remaining))
+    read = desk.queue.read_newest
+
+    def pushed_meanwhile(place: Place, skip: int, count: int) -> object:
+        found = read(place, skip, count)
+        if place is Place.LIVE and skip < 12:
+            desk.put(b"a producer's", place=Place.LIVE)
+        return found
+
+    monkeypatch.setattr(desk.queue, "read_newest", pushed_meanwhile)
+    outcome = desk.outcome()
+    assert (outcome.delivered, outcome.pending) == (0, outcome.selected)

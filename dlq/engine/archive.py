@@ -111,22 +111,28 @@ def exists(address: str) -> bool:
 
 
 def note(address: str, facts: dict[str, Any]) -> None:
-    """Write facts about an archive into a small file beside it."""
+    """Write facts about an archive into a small file beside it, over those that stood there; all or nothing."""
     system, path = _system(address)
+    target = f"{path}.json.part" if _is_local(system) else f"{path}.json"
     try:
-        with system.open(f"{path}.json", "wb") as file:
-            file.write(orjson.dumps(facts))
+        with system.open(target, "wb") as file:
+            file.write(orjson.dumps(noted(address) | facts))
+        if target.endswith(".part"):
+            Path(target).replace(f"{path}.json")
     except OSError as exc:
         raise ArchiveError(f"What became of the archive cannot be noted beside it: {exc}", archive=address) from exc
 
 
 def noted(address: str) -> dict[str, Any]:
-    """Read the facts beside an archive; none when there is no such file."""
+    """Read the facts beside an archive; none when there is no such file, ArchiveError when it cannot be read."""
     system, path = _system(address)
     if not system.exists(f"{path}.json"):
         return {}
-    with system.open(f"{path}.json", "rb") as file:
-        facts: dict[str, Any] = orjson.loads(file.read())
+    try:
+        with system.open(f"{path}.json", "rb") as file:
+            facts: dict[str, Any] = orjson.loads(file.read())
+    except (OSError, orjson.JSONDecodeError) as exc:
+        raise ArchiveError(f"What became of the archive cannot be read beside it: {exc}", archive=address) from exc
     return facts
 
 

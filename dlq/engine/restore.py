@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.base import REDRIVE, Place, Route
 from dlq.engine import archive
 from dlq.engine.rollback import roll_back
 from dlq.engine.run import Kind
-from dlq.errors import DlqError
+from dlq.errors import ArchiveError, DlqError
 from dlq.messages.reading import Reading
 from dlq.records.ledger import entry_prefix, fingerprint
 
@@ -44,7 +44,8 @@ def restore(queue: DeadLetterQueue, config: QueueConfig, address: str, who: str,
     """Put the messages of an archive back; ArchiveError when it is not complete.
 
     Where the ledger still has the discard, this is its rollback. Where it has not, the messages come out of the
-    archive, under a run of their own whose batches are each done once.
+    archive, under a run of their own whose batches are each done once. What was dropped, and whether an earlier restore
+    began, must then be known from beside the archive.
     """
     origin = archive.origin_of(address)
     written = archive.check(address)
@@ -69,6 +70,7 @@ def _out_of_the_archive(
     total = int(done.facts.get("restored", "0")) if done else 0
     if (done is not None and done.state == "done") or "restored_by" in facts:
         return Restored(run_id, config.name, address, 0, total, left_out)
+    _refuse_doubles(queue, address, facts)
     hold = queue.acquire(run_id, who, take_over=True)
     try:
         put = _put(queue, hold, address, skip, {"queue": config.name, "who": who, "reason": reason}, Reading.of(config))
@@ -78,9 +80,26 @@ def _out_of_the_archive(
         with suppress(DlqError):
             queue.release(hold)
         raise
-    archive.note(address, archive.noted(address) | {"restored_by": run_id})  # this outlives the ledger
+    archive.note(address, {"restored_by": run_id})  # this outlives the ledger
     queue.release(hold)
     return Restored(run_id, config.name, address, put, total, left_out)
+
+
+def _refuse_doubles(queue: DeadLetterQueue, address: str, facts: dict[str, Any]) -> None:
+    """Refuse what could put a message into the DLQ that is there already, now that the discard's ledger is gone."""
+    if "dropped" not in facts:
+        raise ArchiveError(
+            "The discard did not end, and its ledger has expired: nobody knows what it dropped, and what is in the DLQ"
+            ' still. Compare the two; with {"dropped": 0} in the .json file beside the archive all of it is put back',
+            archive=address,
+        )
+    begun = facts.get("restoring")
+    if begun and queue.run(begun) is None:
+        raise ArchiveError(
+            f"Run {begun} began to put it back, did not end, and its ledger has expired: nobody knows what is back"
+            " already. Compare with the DLQ; without `restoring` in the .json file beside the archive all is put back",
+            archive=address,
+        )
 
 
 def _put(
@@ -89,6 +108,7 @@ def _put(
     now = str(int(time.time() * 1000))
     fields = {**said, "kind": Kind.RESTORE.value, "started_at": now}
     record = queue.begin(hold, Route(Place.DLQ, Place.DLQ), 0, fields, 0)
+    archive.note(address, {"restoring": hold.run_id})
     put = 0
     # Batches are the same at each call, so those that the ledger has are left out.
     for number, batch in enumerate(_batches(address, skip), 1):

@@ -154,19 +154,19 @@ def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict
     out_of_reach = max(0, after.selected - after.rolled_back - len(again))
     queue.finish(hold, "done", {"out_of_reach": str(out_of_reach), "again": str(len(again))})
     queue.annotate(undone.run_id, {"state": "rolled_back"})
-    _tell_archive(undone, hold.run_id)
+    _tell_archive(undone, {"restored_by": hold.run_id})
     queue.release(hold)
     return Undone(hold.run_id, undone.run_id, withdrawn, out_of_reach, len(again))
 
 
-def _tell_archive(undone: RunRecord, rollback: str) -> None:
-    """Note beside the archive of a discard that its messages are back: that outlives the ledger."""
+def _tell_archive(undone: RunRecord, facts: dict[str, str]) -> None:
+    """Note beside the archive of a discard that its messages go back, and that they are: that outlives the ledger."""
     address = undone.parameters.get("archive")
     if address:
         from dlq.engine import archive  # noqa: PLC0415 - few runs have one
 
         with suppress(ArchiveError):  # the messages are back, whether it can be reached or not
-            archive.note(address, archive.noted(address) | {"restored_by": rollback})
+            archive.note(address, dict(facts))
 
 
 def _withdraw(
@@ -221,6 +221,7 @@ def _put_dropped_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord) -> 
     record = queue.begin(hold, Route(Place.DLQ, Place.DLQ), _DROPPED, {}, 0)
     if record.step > _DROPPED or not undone.dropped:
         return
+    _tell_archive(undone, {"restoring": hold.run_id})
     number = int(record.facts.get("dropped_from", record.sequence))
     queue.annotate(hold.run_id, {"dropped_from": str(number)})
     for batch in queue.batches(undone.run_id):

@@ -145,6 +145,10 @@ class Run:
     def finish(self, state: str = "done", note: str = "") -> RunRecord:
         """Bring the kept messages back into order, close the run and give the queue back."""
         self.sift.complete()
+        if self.request.archive:
+            from dlq.engine.discard import close  # noqa: PLC0415 - few runs have an archive
+
+            close(self.queue, self.record, self.request.archive)  # first: a closed run is not come back to
         self.queue.finish(self.hold, state, {"note": note} if note else {})
         record = self.record
         self.queue.release(self.hold)

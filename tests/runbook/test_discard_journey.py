@@ -245,3 +245,47 @@ def test_a_discard_of_several_waves_drops_all_of_its_archive(
     run = dlq("discard", "webhooks", "--error", "KeyError", "--yes", "--json")
     assert (run["archived"], run["dropped"]) == (3_001, 3_001)
     assert contents(client) == Counter(HEALTHY + BROKEN)
+
+
+def test_an_archive_of_which_nobody_knows_what_was_dropped_is_not_put_back(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The discard died midway and its ledger has expired: a restore would double what is still in the DLQ."""
+
+    def die(*_args: object) -> None:
+        raise BrokerUnreachableError("cut off")
+
+    monkeypatch.setattr("dlq.engine.discard._WAVE", 70)
+    monkeypatch.setattr("dlq.engine.run.Run.finish", die)
+    with open_queue(load_settings(), "webhooks") as (queue, config), pytest.raises(BrokerUnreachableError):
+        discard(queue, config, Request(Kind.DISCARD, "ada", selector=Selector(error="KeyError")), "w-1", "archives")
+    left = contents(client)
+    client.delete(*client.keys("dlq-drain:*"))
+    assert "nobody knows" in dlq("restore", "archives/webhooks/w-1.jsonl.zst", "--yes", expect=1)["stderr"]
+    assert contents(client) == left
+
+
+def test_a_restore_that_died_is_not_begun_anew_without_its_ledger(client: redis.Redis) -> None:
+    """Killed between two batches, and the ledger expired meanwhile: nothing is put back a second time."""
+    run = dlq("discard", "webhooks", "--error", "KeyError", "--yes", "--json")
+    client.delete(*client.keys("dlq-drain:*"))
+    assert killed(5, "restore", run["archive"], "--yes") == -9
+    some = contents(client)
+    assert 55 < some.total() < 3_056
+    client.delete(*client.keys("dlq-drain:*"))
+    assert "nobody knows" in dlq("restore", run["archive"], "--yes", expect=1)["stderr"]
+    assert contents(client) == some
+
+
+def test_a_discard_that_is_looked_at_again_stays_restored(client: redis.Redis, tmp_path: Path) -> None:
+    """Its flow is retried after the messages went back: the archive still knows that they are back."""
+    request = Request(Kind.DISCARD, "ada", selector=Selector(error="KeyError"))
+    before = contents(client)
+    with open_queue(load_settings(), "webhooks") as (queue, config):
+        written, _ = discard(queue, config, request, "w-1", str(tmp_path))
+        dlq("restore", written.address, "--yes", "--json")
+        discard(queue, config, request, "w-1", str(tmp_path))
+    assert contents(client) == before
+    client.delete(*client.keys("dlq-drain:*"))
+    assert dlq("restore", written.address, "--yes", "--json")["restored"] == 0
+    assert contents(client) == before

@@ -11,7 +11,10 @@ import click
 @click.argument("queue")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def diagnose(queue: str, *, as_json: bool) -> None:
-    """Say why messages of QUEUE fail: what errors, workers, metrics, logs and changes speak for, ranked."""
+    """Say why messages of QUEUE fail, the likely causes ranked.
+
+    Errors, workers, metrics, logs and changes are looked at side by side.
+    """
     from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415
     from dlq.config.settings import load_settings  # noqa: PLC0415
@@ -46,7 +49,10 @@ def diagnose(queue: str, *, as_json: bool) -> None:
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def undo(run: str, *, as_json: bool) -> None:
-    """Put back what RUN changed around its queue: counts of workers, minimum of an autoscaler, concurrency."""
+    """Put back what RUN changed around its queue.
+
+    That is counts of workers, the minimum of an autoscaler, concurrency.
+    """
     from dlq.actions.book import State  # noqa: PLC0415
     from dlq.actions.undo import queue_of, undo_actions  # noqa: PLC0415
     from dlq.brokers.opening import open_notebook  # noqa: PLC0415

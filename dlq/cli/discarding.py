@@ -57,7 +57,7 @@ def discard(queue: str, **given: Any) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def restore(archive: str, reason: str, *, yes: bool, as_json: bool) -> None:
-    """Put the messages of ARCHIVE back into the DLQ that they came from, each once, however often it is said."""
+    """Put the messages of ARCHIVE back into their DLQ. Each goes back once, however often it is said."""
     from dlq.brokers.opening import open_queue  # noqa: PLC0415
     from dlq.cli.asking import agree, whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit  # noqa: PLC0415

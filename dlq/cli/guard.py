@@ -71,13 +71,14 @@ def show_plan(
     out.print(
         f"dry run: {request.kind} of {config.name} would select {seen.selected:,} of {seen.depth:,}; nothing was moved"
     )
-    table(["type", "messages"], seen.types.items())
-    table(
-        ["signature", "failure", "messages", "bounced before"],
-        [[one.key, one.text, one.count, _share(one.bounce_rate)] for one in plan.signatures],
-    )
-    waves = "" if plan.waves is None else f"{plan.waves:,} "
-    out.print(f"{waves}{plan.pacing}; duration {plan.duration} (consumers: {plan.rate_from})")
+    if seen.selected:
+        table(["type", "messages"], seen.types.items())
+        table(
+            ["signature", "failure", "messages", "bounced before"],
+            [[one.key, one.text, one.count, _share(one.bounce_rate)] for one in plan.signatures],
+        )
+        waves = "" if plan.waves is None else f"{plan.waves:,} "
+        out.print(f"{waves}{plan.pacing}; duration {plan.duration} (consumers: {plan.rate_from})")
     if plan.bounces is not None:
         out.print(f"{plan.bounces:,.0f} are expected to bounce, by earlier runs of their signatures")
     if why:

@@ -19,7 +19,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @click.option("--fixed", default="", metavar="TEXT", help="What was mended since the newest failure.")
 @as_json
 def preflight(queue: str, fixed: str, *, as_json: bool) -> None:
-    """Look whether QUEUE can be drained: consumers, health, live queue, success rate, fix, memory."""
+    """Look whether QUEUE can be drained. The checks: consumers, health, live queue, success rate, fix, memory."""
     import time  # noqa: PLC0415
 
     from dlq.admission.preflight import Ask  # noqa: PLC0415

@@ -31,13 +31,14 @@ def status(*, as_json: bool) -> None:
         emit({"queues": [row.as_dict() for row in rows]})
         return
     table(
-        ["queue", "DLQ", "live", "quarantine", "oldest failure", "severity", "who is called", "held by"],
+        ["queue", "DLQ", "live", "quarantine", "arrive/min", "oldest failure", "severity", "who is called", "held by"],
         [
             [
                 row.queue,
                 row.depth,
                 row.live,
                 row.quarantine,
+                "-" if row.growth_per_minute is None else f"{row.growth_per_minute:,.0f}",
                 moment(row.oldest),
                 row.severity,
                 row.called or "-",
@@ -79,7 +80,7 @@ def peek(queue: str, count: int, *, body: bool, as_json: bool) -> None:
 @click.argument("queue")
 @as_json
 def assess(queue: str, *, as_json: bool) -> None:
-    """Read all of QUEUE's DLQ: types, failure signatures, ages, corruption."""
+    """Read all of QUEUE's DLQ: failures, ages, corruption."""
     from dlq.brokers.opening import open_notebook, open_queue  # noqa: PLC0415
     from dlq.cli.render import assessment_json, emit, show_assessment  # noqa: PLC0415
     from dlq.config.settings import load_settings  # noqa: PLC0415

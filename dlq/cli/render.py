@@ -30,14 +30,14 @@ def emit(facts: dict[str, Any]) -> None:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print a table; numbers to the right."""
+    """Print a table; numbers to the right. One without rows is the word "none"."""
     drawn = Table(box=SIMPLE, title=title, title_justify="left")
     for head in heads:
         # Names must stay whole, so that they can be copied into the next command.
         drawn.add_column(head, no_wrap=head in _WHOLE)
     for row in rows:
         drawn.add_row(*(_cell(value) for value in row))
-    console().print(drawn)
+    console().print(drawn if drawn.row_count else "none")
 
 
 def console() -> Console:

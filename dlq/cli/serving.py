@@ -11,7 +11,9 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each event.")
 @click.option("--quiet", "-q", is_flag=True, help="Print trouble only.")
 def up(*, as_json: bool, quiet: bool) -> None:
-    """Run everything on this machine: Prefect server and UI, the flows, the receiver of alerts, and Redis.
+    """Run everything on this machine, until Ctrl-C.
+
+    That is the Prefect server and its UI, the flows, the receiver of alerts, and Redis.
 
     State and logs lie in DLQ_HOME (.dlq). Redis is an own one, with its data there, unless DLQ_REDIS_URL or
     dlq.toml names another. Ports: DLQ_UI_PORT, DLQ_RECEIVER_PORT, DLQ_REDIS_PORT. Ctrl-C or SIGTERM stops all.
@@ -34,7 +36,9 @@ def up(*, as_json: bool, quiet: bool) -> None:
 )
 @click.option("--keep", is_flag=True, help="Leave everything up at the end, until Ctrl-C.")
 def demo(messages: int, seed: int, broker: str, *, keep: bool) -> None:
-    """Make up an incident on servers of its own, run it, and compare the result with the known truth.
+    """Make up an incident, run it, and compare with the truth.
+
+    It has servers of its own.
 
     A real Prometheus and Alertmanager fire the alerts, where they are installed.
     """

@@ -13,7 +13,7 @@ import click
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
-    """Take RUN back: what it put into the live queue or the quarantine and nobody has taken yet returns to the DLQ."""
+    """Take RUN back. What it put into live queue or quarantine and nobody has taken yet returns to the DLQ."""
     from dlq.brokers.opening import open_run  # noqa: PLC0415
     from dlq.cli.asking import agree, whoami  # noqa: PLC0415
     from dlq.cli.render import console, emit, result_json  # noqa: PLC0415

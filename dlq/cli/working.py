@@ -29,7 +29,7 @@ _STOPPED_BY_BREAKER = 4
 @settle_options
 @work_options
 def drain(queue: str, **given: Any) -> None:
-    """Redrive messages of QUEUE from its DLQ to its live queue, and see what becomes of them."""
+    """Redrive messages of QUEUE from its DLQ to its live queue. Then look at what becomes of them."""
     _work("drain", queue, given)
 
 
@@ -39,7 +39,7 @@ def drain(queue: str, **given: Any) -> None:
 @click.option("--corrupted", is_flag=True, help="Only messages that cannot be read.")
 @work_options
 def quarantine(queue: str, **given: Any) -> None:
-    """Move messages of QUEUE from its DLQ to its quarantine, where nothing works on them."""
+    """Move messages of QUEUE from its DLQ to its quarantine. Nothing works on them there."""
     _work("quarantine", queue, {**given, "mode": "none"})
 
 
@@ -71,7 +71,7 @@ def resume(run: str, *, take_over: bool, settle: float, grace: float | None, as_
 @click.option("--reason", default="", metavar="TEXT", help="Why: it stays in the ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def stop(run: str, reason: str, *, as_json: bool) -> None:
-    """Ask RUN to stop: it finishes the wave in hand, ends as done, and is verified."""
+    """Ask RUN to stop. It finishes the wave in hand, ends as done, and is verified."""
     from dlq.brokers.opening import open_notebook, open_run  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
     from dlq.cli.render import emit  # noqa: PLC0415

@@ -64,3 +64,8 @@ def test_the_packages_import_from_any_folder(tmp_path: Path) -> None:
     """The editable install makes the four packages importable wherever one stands."""
     done = subprocess.run([sys.executable, "-c", "import dlq, flows, tasks, deployments"], cwd=tmp_path, check=False)
     assert done.returncode == 0
+
+
+def test_the_help_says_whole_sentences(help_text: str) -> None:
+    """Nothing of what a command does is cut off in a terminal of 80 columns."""
+    assert [line for line in help_text.splitlines() if line.endswith("...")] == []

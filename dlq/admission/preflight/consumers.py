@@ -55,7 +55,7 @@ def check_consumers(watched: Watched, takers: list[Taker] | None) -> Check:
         return _check(Result.UNKNOWN, "the live queue is empty, and the broker does not say who waits")
     waiting = [taker for taker in takers if taker.waits]
     if waiting:
-        return _check(Result.PASS, f"{len(waiting)} clients wait for messages ({_names(waiting)})")
+        return _check(Result.PASS, f"clients that wait for messages: {len(waiting)} ({_names(waiting)})")
     polling = [taker for taker in takers if taker.idle <= _LONG]
     if polling:
         return _check(Result.PASS, f"{len(polling)} clients took from a queue in the last minute ({_names(polling)})")

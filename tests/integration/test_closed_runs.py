@@ -89,7 +89,7 @@ def test_two_rollbacks_of_one_run_know_of_each_other(desk: Desk, monkeypatch: py
         desk.put(*pushed[:5], place=Place.LIVE)  # a producer's, with the very bytes of ours
 
     before_lock(desk, undo, monkeypatch)
-    assert desk.undo().withdrawn == 0
+    assert desk.undo().withdrawn == 30  # both called for the same rollback, and are told what it did
     assert desk.show(Place.LIVE) == pushed[:5]
     outcome = desk.outcome()
     assert (outcome.selected, outcome.rolled_back, outcome.unexplained) == (30, 30, 0)

@@ -23,7 +23,7 @@ from dlq.pacing.pace import Pace
 from flows import parameters as p
 from flows.drain import work_through
 from flows.identity import asked_at, asker, ledger_id, run_name
-from tasks.acting import plan_immediate, publish_actions, take_action
+from tasks.acting import plan_immediate, publish_actions, quarantine_of, take_action
 from tasks.diagnosing import gather_facts
 from tasks.job import Job, Pick
 from tasks.queues import assess_queue
@@ -59,7 +59,7 @@ def take_actions(
 def set_aside(queue: str, run_id: str, planned: Planned, who: str, at: datetime) -> str:
     """Move the corrupted messages to the quarantine, in a run of their own; name that run."""
     job = Job(
-        run_id=f"{run_id}-quarantine",
+        run_id=quarantine_of(run_id),
         queue=queue,
         kind=Kind.QUARANTINE,
         who=who,

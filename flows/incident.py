@@ -23,13 +23,14 @@ from flows.follow_up import come_back
 from flows.identity import asked_at, asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.acting import put_actions_back
+from tasks.admission import plan_run
 from tasks.alerts import note_alert
 from tasks.customers import find_customers
 from tasks.escalating import escalate_run
 from tasks.following import settle_budget
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
-from tasks.publishing import publish_assessment, publish_story, write_report
-from tasks.queues import assess_queue, give_grace, note_run, verify_run
+from tasks.publishing import publish_assessment, publish_preview, publish_story, write_report
+from tasks.queues import assess_queue, give_grace, note_run, preview_run, verify_run
 from tasks.telling import close_status_page, open_status_page, tell_assessment, tell_outcome
 
 
@@ -37,6 +38,7 @@ from tasks.telling import close_status_page, open_status_page, tell_assessment, 
 def incident(
     queue: p.QueueName,
     reason: p.Reason = "",
+    dry_run: p.DryRun = False,
     pace: p.Pace = "adaptive",
     batch: p.Batch = 100,
     pause: p.Pause = 30,
@@ -81,6 +83,8 @@ def incident(
         bounds=bounds_of(rate, on_trip, grace),
         limit=limit,
     )
+    if dry_run:
+        return rehearse(job)
     if alert:
         note_alert(queue, job.run_id, alert)
     before = assess_queue(queue)
@@ -113,3 +117,12 @@ def incident(
     settle_budget(job)
     come_back(queue, job.run_id)
     return concluded(publish_story(story, report))
+
+
+def rehearse(job: Job) -> dict[str, Any]:
+    """Assess, diagnose, and show the actions and the plan; nothing is moved, scaled or told."""
+    found = assess_queue(job.queue)
+    publish_assessment(found)
+    facts = find_cause(job.queue, job.run_id, found)
+    shown = take_actions(job.queue, job.run_id, facts, job.who, job.asked_at, dry_run=True)
+    return publish_preview(preview_run(job)) | {"actions": shown["actions"], "plan": plan_run(job).as_dict()}

@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow
 
 from flows import parameters as p
+from flows.alarm import tell_of_half_rollback
 from flows.identity import asker, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.acting import put_actions_back, stop_the_workers
@@ -18,7 +19,12 @@ from tasks.publishing import publish_story, publish_undone
 from tasks.queues import verify_run, withdraw_run
 
 
-@flow(name="rollback", flow_run_name=run_name)
+@flow(
+    name="rollback",
+    flow_run_name=run_name,
+    on_failure=[tell_of_half_rollback],
+    on_crashed=[tell_of_half_rollback],
+)
 def rollback(queue: p.QueueName, run_id: p.RunId, reason: p.Reason = "", stop_workers: p.StopWorkers = False) -> Any:
     """Withdraw exactly what a run put into the live queue and the quarantine, and put it back into the DLQ."""
     own, who = ledger_id(queue), asker()

@@ -3,6 +3,7 @@
 A system that stays silent or refuses does not stop the incident: the action is reported as failed.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger
@@ -11,17 +12,23 @@ from prefect.runtime import task_run
 
 from dlq.actions import perform
 from dlq.actions.book import Action
-from dlq.actions.plan import ActionPlan, Planned, plan_actions
+from dlq.actions.plan import ActionPlan, Kind, Planned, plan_actions
 from dlq.actions.undo import undo_actions
-from dlq.brokers.opening import open_notebook
+from dlq.brokers.opening import open_notebook, open_queue
 from dlq.config.settings import load_settings
 from dlq.errors import DlqError
 from dlq.records.timeline import tell_once
 from tasks.publishing import artifact_key
+from tasks.queues import RUNNING
 from tasks.retries import DELAYS, PASSING, step
 
 if TYPE_CHECKING:
     from dlq.diagnosis.facts import Facts
+
+
+def quarantine_of(run_id: str) -> str:
+    """Name the run that sets the corrupted messages of an incident aside."""
+    return f"{run_id}-quarantine"
 
 
 @step("plan-actions")
@@ -29,7 +36,11 @@ def plan_immediate(queue: str, run_id: str, facts: "Facts") -> ActionPlan:
     """Decide which actions are called for, and whether the drain had better wait; the timeline says so."""
     settings = load_settings()
     plan = plan_actions(settings.queue(queue), facts)
-    with open_notebook(settings, queue) as notebook:
+    with open_notebook(settings, queue) as notebook, open_queue(settings, queue) as (broker, _):
+        begun = broker.run(quarantine_of(run_id))
+        if begun and begun.state == RUNNING and not any(planned.kind is Kind.QUARANTINE for planned in plan.actions):
+            rest = Planned(Kind.QUARANTINE, queue, 0, "an earlier attempt moved the others, and is to be closed")
+            plan = replace(plan, actions=(*plan.actions, rest))
         for number, why in enumerate(plan.hold):
             tell_once(notebook, run_id, f"hold:{number}", "hold", f"the drain had better wait: {why}")
     for line in (*(planned.summary for planned in plan.actions), *plan.hold, *plan.notes):

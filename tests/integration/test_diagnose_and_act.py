@@ -4,21 +4,27 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from prefect import flow
 
 from dlq.actions.book import Book, State
 from dlq.actions.undo import undo_actions
 from dlq.brokers.opening import open_notebook, open_queue
 from dlq.config.settings import load_settings
 from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.run import Kind, Request, start
+from dlq.messages.selectors import Selector
 from dlq.records.timeline import Event, timeline
-from flows.act import act
+from flows.act import act, take_actions
 from flows.diagnose import diagnose
 from flows.drain import drain
 from flows.incident import incident
 from flows.rollback import rollback
+from tasks.diagnosing import gather_facts
+from tasks.queues import assess_queue
 from tests.kubernetes import objects
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.real import kubeconfig_text
@@ -153,6 +159,47 @@ def test_actions_are_taken_told_and_undone(
         undone = undo_actions(settings, notebook, settings.queue("webhooks"), done["run_id"], "ada")
     assert [action.state for action in undone] == [State.UNDONE, State.UNDONE]
     assert (replicas(kubernetes), workers.concurrency) == (3, 5)
+
+
+def test_a_quarantine_that_an_earlier_attempt_began_is_closed(client: redis.Redis, around: WebFake) -> None:
+    """Killed after the last corrupted message had moved: the retry finds none, closes the run, and order is kept."""
+    assert around
+    fill(client, 5, corrupted=2)
+    before = [raw for raw in client.lrange(DLQ, 0, -1) if b"type" in raw]
+    with open_queue(load_settings(), "webhooks") as (queue, config):
+        request = Request(Kind.QUARANTINE, "ada", selector=Selector(corrupted=True))
+        start(queue, config, request, "webhooks-1-quarantine").wave(1, 2)
+        queue.close()
+    client.delete(f"dlq-drain:{{{DLQ}}}:lock")
+
+    @flow
+    def again() -> Any:
+        return take_actions(
+            "webhooks", "webhooks-1", gather_facts("webhooks", assess_queue("webhooks")), "ada", datetime.now(UTC)
+        )
+
+    again()
+    assert client.llen(QUARANTINE) == 2
+    assert client.lrange(DLQ, 0, -1) == before
+    with open_queue(load_settings(), "webhooks") as (queue, _):
+        record = queue.run("webhooks-1-quarantine")
+    assert record is not None
+    assert (record.state, record.quarantined) == ("done", 2)
+
+
+def test_a_rehearsed_incident_moves_and_tells_nothing(
+    client: redis.Redis, around: WebFake, kubernetes: FakeApi, workers: WorkersFake
+) -> None:
+    """Its dry run shows cause, actions and plan; no message, worker or ledger is touched."""
+    assert around
+    fill(client, 30, corrupted=2)
+    before = client.lrange(DLQ, 0, -1)
+    shown = incident("webhooks", dry_run=True)
+    assert (shown["selected"], len(shown["actions"])) == (30, 3)
+    assert shown["plan"]["selected"] == 30
+    assert (replicas(kubernetes), workers.posts) == (3, [])
+    assert (client.lrange(DLQ, 0, -1), client.llen(QUARANTINE)) == (before, 0)
+    assert client.keys("dlq-drain:*:run:webhooks*:batches") == []
 
 
 def test_a_quiet_queue_is_left_alone(

@@ -128,7 +128,8 @@ class Run:
             left = max(0, limit - record.selected)
             budget = left if budget is None else min(left, budget)
         wave = self.sift.wave(number, budget)
-        if limit is not None and self.record.selected >= limit:
+        record = self.record  # a broker that confirms late has confirmed all of the wave when the ledger is asked
+        if limit is not None and record.selected >= limit:
             return Wave(number, wave.scanned, wave.selected, wave.refused, ended=True)
         return wave
 

@@ -185,7 +185,9 @@ class Stream:
         return int(self._wire.wait(f"count {self._queue}", counted))
 
     def acknowledge(self, tag: int) -> None:
-        """Acknowledge all messages up to this one."""
+        """Acknowledge all messages up to this one. Whether the broker heard it, `count` tells: it is answered later."""
+        if self._lost is not None:
+            raise self._lost
         self._wire.soon(lambda: self._channel.basic_ack(tag, multiple=True) if self._channel.is_open else None)
 
     def settle_each(self, tags: Sequence[int], *, back: bool) -> None:

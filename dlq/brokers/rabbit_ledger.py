@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.rabbit_lot import Suspects, acknowledge_again
 from dlq.brokers.redis_ledger import RedisLedger, now_ms, same
-from dlq.records.ledger import ENTRY_BYTES, HEADER
+from dlq.records.ledger import ENTRY_BYTES, HEADER, LedgerBatch
 
 if TYPE_CHECKING:
     from dlq.brokers.base import Batch, Hold, Pending
@@ -53,13 +53,22 @@ class RabbitLedger(RedisLedger):
         raw = self._wire.call(self._what("catch up"), "HGETALL", key)
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         posts = {name.decode(): prints for name, prints in pairs}
+        confirmed: list[bytes] = []
         for number in sorted(int(name) for name in posts if name.isdigit()):
             prints = posts[str(number)]
             if number <= record.sequence:
-                acknowledge_again(front, prints)
+                # Copies of kept messages stand at the front too, once the pass is at its end: they must stay.
+                is_theirs = record.remaining > 0 or self._moved(record.run_id, number)
+                if not (is_theirs and acknowledge_again(front, number, prints)):
+                    confirmed.append(prints)  # acknowledged, most likely; if it comes back all the same, it is marked
                 continue
             suspect = f"suspect {number} {now_ms()}"
             posts[suspect] = prints
             self._wire.call(self._what("catch up"), "HSET", key, suspect, prints)
             self._wire.call(self._what("catch up"), "HDEL", key, str(number))
-        return Suspects(record.run_id, (prints for name, prints in posts.items() if not name.isdigit()))
+        return Suspects(record.run_id, (prints for name, prints in posts.items() if not name.isdigit()), confirmed)
+
+    def _moved(self, run_id: str, sequence: int) -> bool:
+        """Say whether a confirmed batch moved anything, rather than keep all of it."""
+        (blob,) = self._wire.call(self._what("look a batch up"), "HMGET", self._keys.batches(run_id), sequence)
+        return blob is not None and len(LedgerBatch.unpack(sequence, blob)) > 0

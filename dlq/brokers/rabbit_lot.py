@@ -76,6 +76,8 @@ class Flight:
     route: Route
     batch: Batch
     lot: Lot
+    front: Pass
+    """Where it was taken from, and is to be acknowledged: on another connection its tags are other messages."""
     published: Future[Any]
 
     @property
@@ -122,36 +124,40 @@ class Goals:
 class Suspects:
     """Messages that an interrupted process may have moved before, by their fingerprints."""
 
-    def __init__(self, run_id: str = "", prints: Iterable[bytes] = ()) -> None:
-        """Take the fingerprints of the batches that were under way."""
+    def __init__(self, run_id: str = "", under_way: Iterable[bytes] = (), confirmed: Iterable[bytes] = ()) -> None:
+        """Take the fingerprints of batches: those under way, and those whose acknowledgement only may be lost."""
         self._run_id = run_id
-        self._prints = Counter(digest for some in prints for digest in split_prints(some))
+        self._under_way = Counter(digest for some in under_way for digest in split_prints(some))
+        self._confirmed = Counter(digest for some in confirmed for digest in split_prints(some))
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
-        return bool(self._prints)
+        return bool(self._under_way or self._confirmed)
 
     def name(self, delivery: Delivery) -> str:
         """Name the run in which a message may have been moved before; "" if it was not."""
         digest = fingerprint(delivery.body)
-        if not self._prints[digest]:
-            return ""
-        self._prints[digest] -= 1
-        return self._run_id
+        for prints in (self._under_way, self._confirmed) if delivery.redelivered else (self._under_way,):
+            if prints[digest]:
+                prints[digest] -= 1
+                return self._run_id
+        return ""
 
 
-def acknowledge_again(front: Pass, prints: bytes) -> None:
+def acknowledge_again(front: Pass, batch: int, prints: bytes) -> bool:
     """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again, in order.
 
-    Where two of its messages are alike that cannot be told from newer ones; then they are moved again rather than
-    lost.
+    Where all its messages are alike that cannot be told from newer ones; then they are moved again rather than lost.
+    Says whether it was acknowledged.
     """
     digests = split_prints(prints)
     front.hold(len(digests))
     head = list(front.held)[: len(digests)]
     again = [fingerprint(delivery.body) for delivery in head if delivery.redelivered]
-    if digests and again == digests and len(set(digests)) == len(digests):
-        front.acknowledge(front.take(len(digests)))
+    found = again == digests and len(set(digests)) > 1
+    if found:
+        front.acknowledge(front.take(len(digests)), batch)
+    return found
 
 
 def vanished(front: Pass, batch: Batch) -> int | None:

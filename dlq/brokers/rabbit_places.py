@@ -82,11 +82,15 @@ class RabbitPlaces:
                 return 0
             raise
 
-    def settled(self, place: Place) -> int:
-        """Count again until the number stays: a quorum queue counts what came back to it a moment later."""
+    def settled(self, place: Place, least: int = 0) -> int:
+        """Count again until the number stays: a quorum queue counts what came back to it a moment later.
+
+        There should be at least `least`: what a lost connection held comes back when the broker has noticed the loss,
+        and for that it gets some seconds.
+        """
         count, before = self.ready(place), -1
         for _ in range(_COUNTS):
-            if count == before:
+            if count == before and count >= least:
                 break
             time.sleep(_BETWEEN)
             count, before = self.ready(place), count

@@ -29,7 +29,7 @@ from dlq.brokers.base import (
 )
 from dlq.brokers.rabbit_channels import Publisher
 from dlq.brokers.rabbit_frames import packed
-from dlq.brokers.rabbit_ledger import RabbitLedger
+from dlq.brokers.rabbit_ledger import UNSETTLED, RabbitLedger
 from dlq.brokers.rabbit_lot import Flight, Goals, Lot, Suspects, vanished, without_vanished
 from dlq.brokers.rabbit_messages import to_queue, unpack
 from dlq.brokers.rabbit_places import RabbitPlaces
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _FLIGHTS: Final = 8  # batches whose confirms may be still to come
 _FLIGHT_BYTES: Final = 8 * 1024 * 1024
+_UNHEARD: Final = UNSETTLED // 2  # acknowledgements that may be lost with the connection
 _HELD_SECONDS: Final = 300.0  # a pause so long gives back what is held: the broker takes it after 30 minutes
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
@@ -135,7 +136,8 @@ class RabbitQueue(RabbitLedger):
         with suppress(BrokerUnreachableError):  # then what was under way is suspect, and found below
             self._land()
         self._forget()
-        depth = self._places.settled(route.source)
+        known = super().run(hold.run_id)
+        depth = self._places.settled(route.source, known.remaining + known.kept if known else 0)
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
         self._pass, self._depth = (record, route.source), depth
@@ -163,7 +165,7 @@ class RabbitQueue(RabbitLedger):
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
         lot = Goals(self.config, route).lot(batch, taken, self._suspects)
         published = self._publish([goal for goal in lot.goals if goal is not None])
-        self._flights.append(Flight(hold, route, batch, lot, published))
+        self._flights.append(Flight(hold, route, batch, lot, front, published))
         self._depth -= lot.selected
         return Ready(Receipt(count, batch.count - count, self._depth, lot.selected))
 
@@ -241,6 +243,9 @@ class RabbitQueue(RabbitLedger):
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:
         """Close the run in the ledger; nothing is held any longer."""
         self._land()
+        if self._pass is not None:
+            self._taken()  # what a lost connection acknowledged in vain stands there again, when all is done, too
+            self._land()
         self._pass = None
         self._places.read_by_pass(None)
         super().finish(hold, state, fields)
@@ -283,9 +288,18 @@ class RabbitQueue(RabbitLedger):
             self._land_oldest()
 
     def _land(self) -> None:
-        """Wait for all batches that are under way."""
+        """Wait for all batches that are under way, and until the broker knows that they are done with."""
         while self._flights:
             self._land_oldest()
+        if self._places.front is not None:
+            self._make_sure(self._places.front)
+
+    def _make_sure(self, front: Pass) -> None:
+        """Wait until the broker has heard what was acknowledged, and forget those batches: they cannot come back."""
+        heard = front.make_sure()
+        if heard and self._pass is not None:
+            posts = self._keys.posts(self._pass[0].run_id)
+            self._wire.call(self._what("forget batches"), "HDEL", posts, *heard)
 
     def _land_oldest(self) -> None:
         """Wait for the confirms of the oldest batch, write the ledger, then acknowledge."""
@@ -301,11 +315,13 @@ class RabbitQueue(RabbitLedger):
         header = HEADER.pack(scanned, scanned - lot.selected, _UNKNOWN_ARRIVALS, batch.wave, now_ms())
         blob = header + lot.entries(batch.entries)
         self._write(flight.hold.run_id, batch, blob, self._depth, flight.route.undoes, lot).result()
-        front = self._taken()
+        front = flight.front
         if not lot.back:
-            front.acknowledge(lot.taken)
+            front.acknowledge(lot.taken, batch.sequence)
+            if len(front.unheard) >= _UNHEARD:
+                self._make_sure(front)
             return
-        front.give_back(lot.taken, lot.back)
+        front.give_back(lot.taken, lot.back, batch.sequence)
         with suppress(UnroutableError):  # what is behind it has the same fate, most likely
             self._land()
         raise UnroutableError(

@@ -120,6 +120,8 @@ class Pass:
         self.held: deque[Delivery] = deque()
         self.taken = 0
         """How many messages were taken out of hand."""
+        self.unheard: list[int] = []
+        """The batches that were acknowledged since the broker was last known to have heard all of it."""
 
     @property
     def reach(self) -> int:
@@ -155,13 +157,25 @@ class Pass:
         self.taken += count
         return [self.held.popleft() for _ in range(count)]
 
-    def acknowledge(self, taken: Sequence[Delivery]) -> None:
-        """Acknowledge the oldest messages that were taken and not settled."""
+    def acknowledge(self, taken: Sequence[Delivery], batch: int) -> None:
+        """Acknowledge the oldest messages that were taken and not settled; they are `batch`."""
         if taken:
+            self.unheard.append(batch)
             self._intake.acknowledge(taken[-1].tag, len(taken))
 
-    def give_back(self, taken: Sequence[Delivery], back: Collection[int]) -> None:
+    def make_sure(self) -> list[int]:
+        """Wait until the broker has heard the acknowledgements, and give their batches.
+
+        They vanish with a connection that is lost; BrokerUnreachableError when it was.
+        """
+        if self.unheard:
+            self._intake.count()  # is answered behind them
+        heard, self.unheard = self.unheard, []
+        return heard
+
+    def give_back(self, taken: Sequence[Delivery], back: Collection[int], batch: int) -> None:
         """Settle messages one by one: those at the places `back` go back to the queue, the others are acknowledged."""
+        self.unheard.append(batch)
         self._intake.acknowledge_each([some.tag for place, some in enumerate(taken) if place not in back])
         self._intake.give_back([some.tag for place, some in enumerate(taken) if place in back])
 

@@ -15,7 +15,7 @@ from dlq.engine.chunks import MAX_MESSAGES
 from dlq.errors import LockedError, LockLostError
 from tests.chaos.conftest import Judge
 from tests.chaos.drainer import DRAIN_STEPS, ROLLBACK_STEPS, Fuse, FusedClusterQueue, Job, drain, fused
-from tests.chaos.other_worlds import AnyWorld, RabbitWorld, Tap
+from tests.chaos.other_worlds import AnyWorld, Tap
 from tests.chaos.trials import JOBS, RUN, Trial, any_moment, expected_after, step_by_step, until_killed
 from tests.chaos.truth import Counts, compare, compare_places, make_messages
 
@@ -123,13 +123,8 @@ class Traffic:
 
 
 @pytest.mark.parametrize(("step", "nth"), [("read-after", 1), ("commit-sent", 2), ("reply-after", 3)])
-def test_a_drain_survives_answers_that_never_come(
-    step: str, nth: int, other_world: AnyWorld, judge: Judge, request: pytest.FixtureRequest
-) -> None:
+def test_a_drain_survives_answers_that_never_come(step: str, nth: int, other_world: AnyWorld, judge: Judge) -> None:
     """All its connections to the broker are cut: it connects again and goes on by its ledger."""
-    if other_world.broker == RabbitWorld.broker and step == "read-after":
-        why = "only the reading connection is there to be cut: its lost acknowledgements are not noticed yet"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=False))
     messages, job = make_messages(MESSAGES, 61), JOBS[1]
     other_world.fill(messages)
     queue = fused(other_world.config, other_world.url, Fuse(), lock_seconds=30)

@@ -39,8 +39,6 @@ def before_lock(desk: Desk, act: Callable[[], object], monkeypatch: pytest.Monke
     monkeypatch.setattr(desk.queue, "acquire", acquire)
 
 
-# On RabbitMQ the ledger of a stalled process has not heard of its last batches yet: there is nothing to roll back.
-@pytest.mark.parametrize("desk", [name for name in ADAPTERS if name != "rabbit"], indirect=True)
 def test_a_run_that_was_taken_back_does_not_rise_again(desk: Desk) -> None:
     """Its process stalled until the lock expired, and somebody rolled the run back: its next attempt is refused."""
     slow = desk.connect(lock_seconds=0.001)

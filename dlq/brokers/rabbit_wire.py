@@ -5,6 +5,7 @@ https://www.rabbitmq.com/docs/confirms and https://www.rabbitmq.com/docs/consume
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -12,9 +13,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import Any, Final
 
-import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ProbableAuthenticationError
 
+from dlq.brokers.rabbit_address import parameters_of
 from dlq.brokers.rabbit_frames import FrameConnection
 from dlq.errors import AuthError, BrokerError, BrokerUnreachableError, DlqError, QueueMissingError
 
@@ -27,7 +28,7 @@ class RabbitWire:
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         """Prepare; the first call connects. `timeout` is for one answer, in seconds."""
-        self._parameters = pika.URLParameters(url)
+        self._parameters = parameters_of(url)
         self._parameters.socket_timeout = min(timeout, 10.0)
         self._timeout = timeout
         self._connection: Any = None
@@ -169,4 +170,18 @@ def explain(reason: Exception, what: str, queue: str) -> DlqError:
         if reason.reply_code == _REFUSED:
             return AuthError(f"{what}: the user lacks a permission ({reason.reply_text}).")
         return BrokerError(f"{what}: RabbitMQ closed the channel ({reason.reply_code} {reason.reply_text}).")
-    return BrokerUnreachableError(f"{what}: RabbitMQ does not answer ({reason!r}).")
+    cause = _cause(reason)
+    if isinstance(cause, ssl.SSLError):
+        said = getattr(cause, "verify_message", "") or cause.reason
+        return BrokerUnreachableError(f"{what}: TLS to RabbitMQ failed ({said}); `cacertfile` in its address helps.")
+    return BrokerUnreachableError(f"{what}: RabbitMQ does not answer ({cause!r}).")
+
+
+def _cause(reason: Exception) -> Exception:
+    """Unwrap what happened from what pika says that it was doing at the time."""
+    while True:
+        inner = [*getattr(reason, "exceptions", ()), getattr(reason, "exception", None), *reason.args]
+        found = next((each for each in reversed(inner) if isinstance(each, Exception)), None)
+        if found is None:
+            return reason
+        reason = found

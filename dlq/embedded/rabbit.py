@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,11 +35,12 @@ def find_rabbitmq() -> Path | None:
 class EmbeddedRabbit:
     """Run one broker from `start` to `close`, or for a `with` block; `plugins` are enabled from the start."""
 
-    def __init__(self, *, plugins: tuple[str, ...] = ()) -> None:
-        """Take what to run; nothing is started yet."""
+    def __init__(self, *, plugins: tuple[str, ...] = (), options: Mapping[str, str | int] | None = None) -> None:
+        """Take what to run, and lines for rabbitmq.conf; nothing is started yet."""
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="dlq-rabbit-"))
         self._plugins = plugins
+        self._options = {"vm_memory_high_watermark.absolute": "1GB", **(options or {})}
         self._mapper_port, self._node_port = free_port(), free_port()
         self._mapper: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,7 +93,8 @@ class EmbeddedRabbit:
         if program is None or mapper is None:
             raise EmbeddedServerError("There is no rabbitmq-server on this machine.")
         (self.folder / "plugins").write_text(f"[{','.join(self._plugins)}].\n", encoding="utf-8")
-        (self.folder / "rabbitmq.conf").write_text("vm_memory_high_watermark.absolute = 1GB\n", encoding="utf-8")
+        lines = [f"{name} = {value}\n" for name, value in self._options.items()]
+        (self.folder / "rabbitmq.conf").write_text("".join(lines), encoding="utf-8")
         if self._mapper is None:
             self._mapper = self._run([mapper, "-port", str(self._mapper_port), "-address", HOST])
         self._process = self._run([program])

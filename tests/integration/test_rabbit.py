@@ -132,6 +132,21 @@ def test_a_resumed_run_keeps_what_came_back(desk: RabbitDesk) -> None:
     assert sorted(desk.take(2_000) + desk.take(2_000, Place.DLQ)) == sorted(messages)
 
 
+def test_a_long_pause_holds_nothing(desk: RabbitDesk) -> None:
+    """The broker would take it away from who holds it for half an hour; then the pass goes on where it was."""
+    desk.put(*(letter(number) for number in range(300)))
+    desk.queue._held_seconds = 0.0
+    run = desk.start()
+    run.wave(1, 100)
+    assert desk.queue._places.held() is not None
+    run.renew()
+    assert desk.queue._places.held() is None
+    assert desk.channel.queue_declare(CONFIG.dlq, passive=True).method.message_count == 200
+    run.wave(2)
+    assert run.finish().redriven == 300
+    assert desk.take(400) == [letter(number) for number in range(300)]
+
+
 def test_a_quarantine_queue_is_made_when_it_is_needed(desk: RabbitDesk) -> None:
     """Nobody has declared it; what comes back from it by a rollback has its bytes."""
     desk.channel.queue_delete(CONFIG.quarantine)

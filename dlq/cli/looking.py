@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from dlq.records.ledger import RunRecord
+    from dlq.summaries.status import Status
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 
@@ -15,21 +16,40 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @click.command()
 @as_json
 def status(*, as_json: bool) -> None:
-    """Show depth, age and severity of every queue."""
+    """Show depth, age and severity of every queue.
+
+    A queue that cannot be looked at, such as one that is not there, is named; the others are shown all the same.
+    """
     from dlq.brokers.opening import open_notebook, open_queue  # noqa: PLC0415
-    from dlq.cli.render import emit, moment, table  # noqa: PLC0415
+    from dlq.cli.render import emit  # noqa: PLC0415
     from dlq.config.settings import load_settings  # noqa: PLC0415
+    from dlq.errors import AuthError, BrokerUnreachableError, ConfigError, DlqError  # noqa: PLC0415
     from dlq.summaries.samples import growth_per_minute, recent  # noqa: PLC0415
     from dlq.summaries.status import look  # noqa: PLC0415
 
     settings = load_settings()
-    rows = []
+    rows, failed = [], dict[str, str]()
     for name in settings.queues:
-        with open_queue(settings, name) as (queue, config), open_notebook(settings, name) as notebook:
-            rows.append(look(queue, config, growth_per_minute(recent(notebook))))
+        try:
+            with open_queue(settings, name) as (queue, config), open_notebook(settings, name) as notebook:
+                rows.append(look(queue, config, growth_per_minute(recent(notebook))))
+        except (AuthError, ConfigError, BrokerUnreachableError):  # it would be the same for each of them
+            raise
+        except DlqError as exc:
+            failed[name] = str(exc)
+    for name, why in failed.items():
+        click.echo(f"{name}: {why}", err=True)
     if as_json:
-        emit({"queues": [row.as_dict() for row in rows]})
-        return
+        emit({"queues": [row.as_dict() for row in rows], "failed": failed})
+    else:
+        _status_table(rows)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _status_table(rows: list[Status]) -> None:
+    from dlq.cli.render import moment, table  # noqa: PLC0415
+
     table(
         ["queue", "DLQ", "live", "quarantine", "arrive/min", "oldest failure", "severity", "who is called", "held by"],
         [

@@ -111,12 +111,20 @@ def test_a_key_of_another_type_is_named(client: redis.Redis, key: str) -> None:
     """Looking and working end with its name and what to do; the stranger and the lists stay."""
     client.delete(key)
     client.set(key, "stranger")
-    for words in (("status",), ("assess", "webhooks"), DRAIN):
-        told = refused(*words)
+    said = dlq("status", "--json", expect=1)["failed"]["webhooks"]
+    for told in (said, refused("assess", "webhooks"), refused(*DRAIN)):
         assert key in told
         assert "dlq.toml" in told
     assert client.get(key) == b"stranger"
     assert letters(client) == LETTERS if key == LIVE else client.exists(LIVE) == 0
+
+
+def test_a_queue_that_cannot_be_looked_at_hides_no_other(client: redis.Redis) -> None:
+    """The status names it and shows the others; its exit status says that something is wrong."""
+    client.set("tokpulse:jobs", "no list")
+    seen = dlq("status", "--json", expect=1)
+    assert [row["queue"] for row in seen["queues"]] == ["webhooks", "experiments"]
+    assert "tokpulse:jobs" in seen["failed"]["jobs"]
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:

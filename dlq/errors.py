@@ -110,7 +110,7 @@ class BrokerUnreachableError(BrokerError):
 class AuthError(BrokerError):
     """The broker refused the login, or the user lacks a permission."""
 
-    advice = "Check the user and password in the broker's address, and the user's rights to the commands and keys."
+    advice = "Check user and password in DLQ_REDIS_URL, or DLQ_BROKER_URL, and the user's rights to commands and keys."
 
 
 class ReadOnlyReplicaError(BrokerError):

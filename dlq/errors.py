@@ -95,16 +95,31 @@ class RunNotFoundError(DlqError):
     advice = "List the runs with `dlq runs`; a ledger expires after DLQ_LEDGER_DAYS days."
 
 
+_AGAIN = "try again; `dlq runs` shows what had begun, `dlq resume RUN` goes on with it"
+
+
 class BrokerError(DlqError):
     """The broker refused a command."""
 
-    advice = "Nothing was half done: each batch is one atomic call. See the broker's log, then resume the run."
+    advice = f"Nothing was half done: each batch is one atomic call. See the broker's log, then {_AGAIN}."
 
 
 class BrokerUnreachableError(BrokerError):
     """The broker cannot be reached."""
 
-    advice = "Check that it runs and that DLQ_REDIS_URL, or DLQ_BROKER_URL, names it, then resume the run."
+    advice = f"Check that it runs and that DLQ_REDIS_URL, or DLQ_BROKER_URL, names it, then {_AGAIN}."
+
+
+class BrokerBusyError(BrokerUnreachableError):
+    """The broker runs, but answers no command now."""
+
+    advice = f"Wait until it does, then {_AGAIN}."
+
+
+class BrokerUnwritableError(BrokerError):
+    """The broker takes no writes now."""
+
+    advice = f"Nothing was moved by what it refused. Mend that, then {_AGAIN}."
 
 
 class AuthError(BrokerError):
@@ -116,13 +131,13 @@ class AuthError(BrokerError):
 class ReadOnlyReplicaError(BrokerError):
     """The broker is a read-only replica."""
 
-    advice = "Point DLQ_REDIS_URL at the primary, then resume the run."
+    advice = f"Point DLQ_REDIS_URL at the primary, then {_AGAIN}."
 
 
 class BrokerMemoryError(BrokerError):
     """The broker is out of memory and takes no writes."""
 
-    advice = "Free memory or raise maxmemory, then resume the run; the batch was not applied."
+    advice = f"The batch was not applied. Free memory or raise maxmemory, then {_AGAIN}."
 
 
 class QueueMissingError(BrokerError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
+from redis.exceptions import AskError, MovedError, RedisError, TryAgainError
 
 from dlq.brokers.redis_address import Seeds, node_client
 from dlq.brokers.redis_errors import explain
@@ -46,8 +46,6 @@ def explain_in_cluster(error: Exception, what: str) -> Exception:
         return RedirectedError(str(error), node=error.node_addr, asking=not isinstance(error, MovedError))
     if isinstance(error, TryAgainError):
         return RedirectedError(str(error))
-    if isinstance(error, ClusterDownError):
-        return BrokerUnreachableError(f"{what}: the cluster is down ({error}).")
     return explain(error, what)
 
 

@@ -87,7 +87,7 @@ class RedisLedger:
     def annotate(self, run_id: str, fields: dict[str, str]) -> None:
         """Add facts to a run in the ledger whoever holds the lock."""
         flat = [part for pair in fields.items() for part in pair]
-        self._wire.call(self._what("annotate"), "HSET", self._keys.run(run_id), *flat)
+        self._wire.call(self._what("add to the ledger"), "HSET", self._keys.run(run_id), *flat)
 
     def runs(self, limit: int) -> list[RunRecord]:
         """List the newest runs of the queue."""

@@ -35,7 +35,7 @@ class RedisLists(RedisLedger):
     def lengths(self, place: Place, skips: Sequence[int]) -> Pending[list[int]]:
         """Measure single messages, counted from the consumer's end, in bytes; 0 where there is none."""
         places = [-(skip + 1) for skip in skips]
-        return self._wire.script(self._what("measure"), same, "lengths", [self._lists[place]], places)
+        return self._wire.script(self._what("measure messages"), same, "lengths", [self._lists[place]], places)
 
     def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
         """Put dropped originals of a run back into the DLQ; return how many were."""

@@ -86,7 +86,7 @@ class RedisNotebook:
         return answer
 
     def _call(self, *command: Any) -> Any:
-        return self._wire.call(f"queue {self._queue}: notebook", *command)
+        return self._wire.call(f"queue {self._queue}: the notes beside it", *command)
 
 
 def _milliseconds(at: datetime) -> int:

@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from dlq.brokers.redis_address import open_client
 from dlq.brokers.redis_errors import explain
 from dlq.errors import BrokerUnreachableError, DlqError
+from dlq.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -172,6 +173,14 @@ class Wire:
             self.drop()
             raise self.explain(exc, what) from exc
 
+    @property
+    def _address(self) -> str:
+        """Give the server for display, without its password."""
+        if isinstance(self.server, str):
+            return redact(self.server)
+        said = self.server.connection_pool.connection_kwargs
+        return f"{said.get('host')}:{said.get('port')}"
+
     def _connected(self) -> Any:
         if self._connection is None:
             try:
@@ -183,7 +192,7 @@ class Wire:
                     self._shas[name] = connection.read_response().decode()
             except (RedisError, OSError) as exc:
                 self.drop()
-                raise self.explain(exc, "connecting") from exc
+                raise self.explain(exc, f"connecting to {self._address}") from exc
         return self._connection
 
 

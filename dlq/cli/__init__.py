@@ -31,6 +31,7 @@ for command in (*LOOKING, *REPORTING, *DIAGNOSING, *GUARDING, *WORKING, *DISCARD
 def main() -> None:
     """Run the command line; our own errors become one line on stderr and their exit status."""
     try:
+        _refuse_what_is_not_text(sys.argv[1:])
         status = cli.main(standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
@@ -46,3 +47,12 @@ def main() -> None:
         click.echo(f"dlq: {exc}", err=True)
         status = exc.exit_status
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse_what_is_not_text(arguments: list[str]) -> None:
+    """Refuse an argument whose bytes are not UTF-8: it could not be kept in the ledger, nor looked up there."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            which = f"the value of {before}" if before.startswith("-") else "an argument"
+            shown = argument.encode(errors="backslashreplace").decode()
+            raise click.UsageError(f"{which} is not UTF-8 text: {shown}")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def whoami() -> str:
     """Name the person at this terminal."""
     try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
+        user = getpass.getuser().encode(errors="backslashreplace").decode()  # of a variable, which may be any bytes
+        return f"{user}@{socket.gethostname()}"
     except (OSError, KeyError):
         return f"unknown@{socket.gethostname()}"
 

@@ -41,14 +41,14 @@ def status(*, as_json: bool) -> None:
         click.echo(f"{name}: {why}", err=True)
     if as_json:
         emit({"queues": [row.as_dict() for row in rows], "failed": failed})
-    else:
+    elif rows:
         _status_table(rows)
     if failed:
         raise click.exceptions.Exit(1)
 
 
 def _status_table(rows: list[Status]) -> None:
-    from dlq.cli.render import moment, table  # noqa: PLC0415
+    from dlq.cli.render import table  # noqa: PLC0415
 
     table(
         ["queue", "DLQ", "live", "quarantine", "arrive/min", "oldest failure", "severity", "who is called", "held by"],
@@ -59,7 +59,7 @@ def _status_table(rows: list[Status]) -> None:
                 row.live,
                 row.quarantine,
                 "-" if row.growth_per_minute is None else f"{row.growth_per_minute:,.0f}",
-                moment(row.oldest),
+                _oldest(row),
                 row.severity,
                 row.called or "-",
                 row.held_by or "-",
@@ -67,6 +67,15 @@ def _status_table(rows: list[Status]) -> None:
             for row in rows
         ],
     )
+
+
+def _oldest(row: Status) -> str:
+    """Say when the oldest failure was; what does not say so is not passed over in silence."""
+    from dlq.cli.render import moment  # noqa: PLC0415
+
+    if row.oldest is None:
+        return f"unknown: {row.undated:,} undated" if row.undated else "-"
+    return moment(row.oldest) + (f", after {row.undated:,} undated" if row.undated else "")
 
 
 @click.command()

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from dlq.config.settings import QueueConfig
     from dlq.engine.run import Request, Run
     from dlq.engine.sift import Wave
+    from dlq.engine.verify import Outcome
     from dlq.records.ledger import RunRecord
 
 _GRACE = 2.0  # seconds that a drain with a fixed pace, or none, waits for bounces
 _STOPPED_BY_BREAKER = 4
+_ENDED = frozenset({"done", "tripped"})
+_RESUMED = frozenset({"drain", "quarantine", "discard"})
 
 
 @click.command()
@@ -49,13 +52,19 @@ def quarantine(queue: str, **given: Any) -> None:
 @settle_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line.")
 def resume(run: str, *, take_over: bool, settle: float, grace: float | None, as_json: bool) -> None:
-    """Go on with RUN where its ledger says that it stopped."""
+    """Go on with RUN where its ledger says that it stopped. A run that has ended is shown."""
     from dlq.brokers.opening import open_run  # noqa: PLC0415
     from dlq.cli.asking import whoami  # noqa: PLC0415
     from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.engine import run as runs  # noqa: PLC0415
+    from dlq.engine.verify import verify  # noqa: PLC0415
+    from dlq.messages.reading import Reading  # noqa: PLC0415
 
     with open_run(load_settings(), run) as (broker, config, record):
+        if record.state in _ENDED and record.kind in _RESUMED:  # its end may be news: the answer can have been lost
+            click.echo(f"run {run} is {record.state} already; there is nothing left to do.", err=True)
+            _report(broker, record, verify(broker, run, Reading.of(config)), as_json=as_json)
+            return
         taken = [take_over]
 
         def again() -> Run:
@@ -133,7 +142,6 @@ def _drive_and_report(
 
     from dlq.admission.past import note_outcome  # noqa: PLC0415
     from dlq.brokers.opening import open_notebook  # noqa: PLC0415
-    from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
     from dlq.config.settings import load_settings  # noqa: PLC0415
     from dlq.engine.run import find_run  # noqa: PLC0415
     from dlq.engine.verify import verify  # noqa: PLC0415
@@ -157,6 +165,13 @@ def _drive_and_report(
         note_outcome(broker, notebook, outcome)
     success = note_success(broker, load_settings(), config.name, record.run_id) if record.redriven else ""
     broker.annotate(record.run_id, {"conservation": outcome.conservation})
+    _report(broker, record, outcome, success, as_json=as_json)
+
+
+def _report(broker: DeadLetterQueue, record: RunRecord, outcome: Outcome, success: str = "", *, as_json: bool) -> None:
+    """Print what became of a run, and end with the exit status of that."""
+    from dlq.cli.render import emit, result_json, show_result  # noqa: PLC0415
+
     texts = broker.signatures(record.run_id)
     if as_json:
         emit(result_json(record, outcome) | {"success_rate": success or None})

@@ -31,6 +31,7 @@ from dlq.config.queues import RUNBOOK_WORKERS, FieldConfig, QueueConfig, Thresho
 from dlq.config.setting_alerts import Receiving
 from dlq.config.setting_systems import Systems
 from dlq.config.setting_telling import Telling
+from dlq.config.strangers import tell_of_strangers
 from dlq.errors import ConfigError, UnknownQueueError
 from dlq.redaction import conceal, redact
 
@@ -84,6 +85,8 @@ class Settings(Systems, Receiving, Telling):
                 "cannot be read as an address: the port is a number, and outside of their places blank, #, /, ? and @"
                 " are written as %20, %23, %2F, %3F and %40, in a password above all"
             )
+        if url.get_secret_value().startswith(addresses.REDIS) and (wrong := addresses.trouble(url.get_secret_value())):
+            raise ValueError(wrong)
         return url
 
     @field_validator("timezone")
@@ -176,6 +179,7 @@ def load_settings(*, join: bool = True) -> Settings:
     The file is DLQ_CONFIG, else `dlq.toml` here, else `dlq.toml` in DLQ_HOME; having none is fine. `join`: where
     neither names a Redis, it is the one of the `dlq up` that runs in this home, if one does.
     """
+    tell_of_strangers([name for name, value in os.environ.items() if value], Settings.model_fields)
     file = _find_file()
     said = _read_file(file) if file else {}
     if join and not os.environ.get("DLQ_REDIS_URL") and (url := announced(_home()).get("redis_url")):
@@ -224,10 +228,20 @@ def _find_file() -> Path | None:
     """Give the configuration file, or None when nobody made one."""
     named = os.environ.get("DLQ_CONFIG")
     if named:
-        if not Path(named).is_file():
+        if not _is_there(Path(named)):
             raise ConfigError("DLQ_CONFIG names a file that does not exist.", file=named)
         return Path(named)
-    return next((file for file in (Path("dlq.toml"), _home() / "dlq.toml") if file.is_file()), None)
+    return next((file for file in (Path("dlq.toml"), _home() / "dlq.toml") if _is_there(file)), None)
+
+
+def _is_there(file: Path) -> bool:
+    """Tell whether there is such a file; something else of that name, or a closed folder, is not passed over."""
+    try:
+        if file.is_dir():
+            raise ConfigError(f"{file} is a folder; a configuration is a file.")
+        return file.exists()
+    except OSError as exc:
+        raise ConfigError(f"{file} cannot be read: {exc.strerror}.") from exc
 
 
 def _home() -> Path:
@@ -238,8 +252,12 @@ def _read_file(file: Path) -> dict[str, Any]:
     """Read the TOML; paths of schemas become relative to the file's own folder."""
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise ConfigError(f"{file} cannot be read: {exc}.") from exc
+    except OSError as exc:
+        raise ConfigError(f"{file} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{file} is not TOML: its byte {exc.start} is not UTF-8 text.") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{file} is not TOML: {exc}.") from exc
     for reserved in ("config", "home"):
         if reserved in said:
             raise ConfigError(f"{file}: {reserved}: set DLQ_{reserved.upper()} instead; it says where this file lies.")

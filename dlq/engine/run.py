@@ -230,7 +230,8 @@ def resume(
 
 def _refuse_closed(record: RunRecord) -> None:
     if record.state in CLOSED:
-        raise RunStateError(f"run {record.run_id} is {record.state.replace('_', ' ')}; there is nothing to resume.")
+        state = record.state.replace("_", " ")
+        raise RunStateError(f"run {record.run_id} is {state}; there is nothing to resume. `dlq show` has its result.")
 
 
 def decider(request: Request, reading: Reading) -> Choose:

@@ -115,10 +115,19 @@ def growth_per_minute(samples: Sequence[Sample]) -> float | None:
 
 def oldest_failure(queue: DeadLetterQueue, config: QueueConfig) -> datetime | None:
     """Say when the message at the consumer's end failed; None when there is none or it does not say."""
-    for message in queue.read(Place.DLQ, 0, 1).result():
-        failed_at = Reading.of(config).reader.read(message).failed_at
-        return datetime.fromtimestamp(failed_at, UTC) if failed_at is not None else None
-    return None
+    return oldest_known(queue, config, 1)[0]
+
+
+def oldest_known(queue: DeadLetterQueue, config: QueueConfig, most: int) -> tuple[datetime | None, int]:
+    """Say when the first message that says so failed, of `most` at the consumer's end, and how many lie before it."""
+    reader, before = Reading.of(config).reader, 0
+    for skip, count in ((0, 1), (1, most - 1)):  # nearly always the first one says so
+        for message in queue.read(Place.DLQ, skip, count).result() if count else ():
+            failed_at = reader.read(message).failed_at
+            if failed_at is not None:
+                return datetime.fromtimestamp(failed_at, UTC), before
+            before += 1
+    return None, before
 
 
 def _count(queue: DeadLetterQueue, notebook: Notebook) -> _Step:

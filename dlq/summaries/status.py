@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.base import Place
 from dlq.config import policy
-from dlq.summaries.samples import oldest_failure
+from dlq.summaries.samples import oldest_known
 
 if TYPE_CHECKING:
     from dlq.brokers.base import DeadLetterQueue
     from dlq.config.settings import QueueConfig
     from dlq.messages.reading import Reading
 
+_LOOKED_AT = 100  # messages, in search of one that says when it failed
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A queue at one moment. Depths are messages; `oldest` is when the message consumed next failed."""
+    """A queue at one moment. Depths are messages; `oldest` is when the oldest message that says so failed.
+
+    `undated` are the messages older than that one, corrupted ones mostly; without any `oldest` those looked at.
+    """
 
     queue: str
     depth: int
@@ -30,6 +35,7 @@ class Status:
     called: str | None
     held_by: str | None
     growth_per_minute: float | None = None
+    undated: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Render for JSON."""
@@ -39,18 +45,20 @@ class Status:
 def look(queue: DeadLetterQueue, config: QueueConfig, growth_per_minute: float | None = None) -> Status:
     """Take a quick look at a queue; `growth_per_minute` is what is known of its growth, see `dlq.summaries.samples`."""
     depth = queue.depth(Place.DLQ)
+    oldest, undated = oldest_known(queue, config, _LOOKED_AT)
     level = policy.level(config, depth, growth_per_minute=growth_per_minute)
     return Status(
         config.name,
         depth,
         queue.depth(Place.LIVE),
         queue.depth(Place.QUARANTINE),
-        oldest_failure(queue, config),
+        oldest,
         policy.severity(config, depth, growth_per_minute=growth_per_minute).value,
         level.number if level else None,
         level.who if level else None,
         queue.holder(),
         growth_per_minute,
+        undated,
     )
 
 

@@ -160,7 +160,7 @@ def test_the_file_is_looked_for_here_and_in_the_home(
         ('timezone = "Mars/Olympus"', "dlq.toml: timezone: is not a known time zone"),
         ('timezone = "/etc/passwd"', "dlq.toml: timezone: is not the name of a time zone"),
         ('home = "x"', "set DLQ_HOME instead"),
-        ("ledger_days = ", "dlq.toml cannot be read"),
+        ("ledger_days = ", "dlq.toml is not TOML"),
     ],
     ids=range(18),
 )
@@ -177,19 +177,6 @@ def test_a_mistake_in_the_environment_is_named_with_its_variable(monkeypatch: py
     said = problem()
     assert "DLQ_LEDGER_DAYS: " in said
     assert "DLQ_REDIS_URL: must begin with redis://" in said
-
-
-@pytest.mark.parametrize("content", [b"\xff", None])
-def test_a_file_that_cannot_be_read_is_named(
-    tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not UTF-8, or not a file at all."""
-    file = tmp_path / "dlq.toml"
-    if content is None:
-        monkeypatch.setenv("DLQ_CONFIG", str(tmp_path))
-    else:
-        file.write_bytes(content)
-    assert "dlq.toml cannot be read" in problem() if content else "does not exist" in problem()
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])
@@ -241,3 +228,17 @@ def test_settings_can_be_made_by_hand() -> None:
     """As tests and the demo do."""
     settings = Settings(home=Path("x"), queues={"a": {}})
     assert settings.queue("a") == QueueConfig.model_validate(QueueConfig.defaults("a"))
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not passed over as if there were no configuration, whoever names it."""
+    (tmp_path / "dlq.toml").mkdir()
+    assert "dlq.toml is a folder" in problem()
+    monkeypatch.setenv("DLQ_CONFIG", str(tmp_path))
+    assert "is a folder" in problem()
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """With the first byte that is wrong."""
+    (tmp_path / "dlq.toml").write_bytes(b"prefix = \xff")
+    assert "dlq.toml is not TOML: its byte 9" in problem()

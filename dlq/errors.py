@@ -260,7 +260,9 @@ class RefusedError(DlqError):
     """The run was refused before anything moved."""
 
     exit_status = 3
-    advice = "Mend what is named, or say `override` with a reason, which stays in the ledger."
+    advice = (
+        "Mend what is named, or override it with a reason (`--override`, or the form's field), which the ledger keeps."
+    )
 
 
 class ClusterError(DlqError):

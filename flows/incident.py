@@ -30,7 +30,7 @@ from tasks.escalating import escalate_run
 from tasks.following import settle_budget
 from tasks.job import Change, Job, Pick, bounds_of, pace_of
 from tasks.publishing import publish_assessment, publish_preview, publish_story, write_report
-from tasks.queues import assess_queue, give_grace, note_run, preview_run, verify_run
+from tasks.queues import assess_before, assess_queue, give_grace, note_run, preview_run, verify_run
 from tasks.telling import close_status_page, open_status_page, tell_assessment, tell_outcome
 
 
@@ -87,7 +87,7 @@ def incident(
         return rehearse(job)
     if alert:
         note_alert(queue, job.run_id, alert)
-    before = assess_queue(queue)
+    before = assess_before(queue, job.run_id)
     find_customers(queue, job.run_id)
     publish_assessment(before)
     tell_assessment(before, job.run_id)

@@ -19,7 +19,6 @@ from dlq.config.settings import load_settings
 from dlq.errors import DlqError
 from dlq.records.timeline import tell_once
 from tasks.publishing import artifact_key
-from tasks.queues import RUNNING
 from tasks.retries import DELAYS, PASSING, step
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def plan_immediate(queue: str, run_id: str, facts: "Facts") -> ActionPlan:
     plan = plan_actions(settings.queue(queue), facts)
     with open_notebook(settings, queue) as notebook, open_queue(settings, queue) as (broker, _):
         begun = broker.run(quarantine_of(run_id))
-        if begun and begun.state == RUNNING and not any(planned.kind is Kind.QUARANTINE for planned in plan.actions):
+        if begun and begun.running and not any(planned.kind is Kind.QUARANTINE for planned in plan.actions):
             rest = Planned(Kind.QUARANTINE, queue, 0, "an earlier attempt moved the others, and is to be closed")
             plan = replace(plan, actions=(*plan.actions, rest))
         for number, why in enumerate(plan.hold):

@@ -15,15 +15,16 @@ from dlq.engine.assess import Assessment, assess
 from dlq.engine.preview import Preview, preview
 from dlq.engine.rollback import Undone, roll_back
 from dlq.pacing.watch import look_back
-from dlq.summaries import samples
+from dlq.summaries import first_look, samples
 from dlq.summaries.success import note_success
 from tasks.job import Job
 from tasks.retries import step
 
 if TYPE_CHECKING:
+    from dlq.brokers.base import DeadLetterQueue
+    from dlq.config.queues import QueueConfig
+    from dlq.records.notebook import Notebook
     from dlq.summaries.story import Story
-
-RUNNING = "running"
 
 
 @step("queue-names")
@@ -40,11 +41,27 @@ def assess_queue(queue: str) -> Assessment:
     """Read a DLQ once and change nothing; what was seen of its depth is kept as a sample."""
     settings = load_settings()
     with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
-        samples.take(broker, notebook, config)
-        growth = samples.growth_per_minute(samples.recent(notebook))
-        found = assess(broker, config, growth_per_minute=growth)
+        return _assessed(broker, notebook, config)
+
+
+@step("assess-before", "assess {queue}")
+def assess_before(queue: str, run_id: str) -> Assessment:
+    """Assess a DLQ before a run; once the run has begun, give what was found then, for much has moved since."""
+    settings = load_settings()
+    with open_queue(settings, queue) as (broker, config), open_notebook(settings, queue) as notebook:
+        found = first_look.kept(notebook, run_id) if broker.run(run_id) else None
+        if found is None:
+            found = _assessed(broker, notebook, config)
+            first_look.keep(notebook, run_id, found)
+    return found
+
+
+def _assessed(broker: "DeadLetterQueue", notebook: "Notebook", config: "QueueConfig") -> Assessment:
+    samples.take(broker, notebook, config)
+    growth = samples.growth_per_minute(samples.recent(notebook))
+    found = assess(broker, config, growth_per_minute=growth)
     get_run_logger().info(
-        "%s: %d messages, %d signatures, severity %s", queue, found.depth, len(found.signatures), found.severity
+        "%s: %d messages, %d signatures, severity %s", config.name, found.depth, len(found.signatures), found.severity
     )
     return found
 
@@ -82,7 +99,7 @@ def withdraw_run(queue: str, run_id: str, who: str, reason: str, rollback_id: st
     """Take back what a run moved and nobody has taken yet."""
     with open_queue(load_settings(), queue) as (broker, config):
         done = broker.run(rollback_id)
-        if done is not None and done.state != RUNNING:  # an earlier attempt of this flow run did it
+        if done is not None and not done.running:  # an earlier attempt of this flow run did it
             return Undone(
                 rollback_id,
                 run_id,

@@ -20,10 +20,10 @@ from dlq.pacing.loop import Loop, Step
 from dlq.pacing.pace import Pace
 from dlq.pacing.undoing import withdraw_tripped
 from dlq.pacing.windows import Action
+from dlq.records.ledger import RUNNING
 from tasks.job import Job
 from tasks.retries import step
 
-RUNNING = "running"
 _SLICE = 5.0  # seconds between two renewals of the lock while nothing is moved
 
 
@@ -79,7 +79,7 @@ def begin_run(job: Job) -> Standing:
     """Begin a run, or find out how far an earlier attempt of it came."""
     with open_queue(load_settings(), job.queue) as (broker, config):
         record = broker.run(job.run_id)
-        if record is None or record.state == RUNNING:
+        if record is None or record.running:
             record = start(broker, config, job.request(config), job.run_id).record
     get_run_logger().info("ledger run %s: %s, %d selected so far", job.run_id, record.state, record.selected)
     return Standing(state=record.state, wave=record.wave, selected=record.selected, depth=record.depth)
@@ -125,7 +125,7 @@ def finish_run(job: Job, last: NextStep | None = None) -> Standing:
     """Bring kept messages into order, close the run and give the queue back; take it back if its breaker asks so."""
     with open_queue(load_settings(), job.queue) as (broker, config):
         record = find_run(broker, job.run_id)
-    if record.state == RUNNING:
+    if record.running:
         with _loop(job) as loop:
             record = loop.finish(last.step() if last else Step(Action.DONE))
     with open_queue(load_settings(), job.queue) as (broker, config):

@@ -90,7 +90,7 @@ def stop(run: str, reason: str, *, as_json: bool) -> None:
 
     settings = load_settings()
     with open_run(settings, run) as (_, config, record), open_notebook(settings, config.name) as notebook:
-        if record.state != "running":
+        if not record.running:
             raise RunStateError(f"run {run} on queue {config.name} is {record.state} already; nothing to stop.")
         request = ask(notebook, run, reason, whoami())
     if as_json:
@@ -114,12 +114,9 @@ def _work(kind: str, name: str, given: dict[str, Any]) -> None:
             return
         run_id = runs.new_run_id(config.name)
         facts = pass_gate(settings, broker, config, request, run_id, given)
-        started = [False]
 
         def again() -> Run:
-            # Only a run that this process has begun may take its own lock back.
             opened = runs.start(broker, config, request, run_id)
-            started[0] = True
             if facts:
                 broker.annotate(run_id, facts)
             return opened

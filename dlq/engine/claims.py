@@ -19,7 +19,7 @@ def hold_of(queue: DeadLetterQueue, undone: RunRecord, who: str, asked: str, new
     is known for what it is, and need not expire first.
     """
     records = {name: queue.run(name) for name in rollbacks_of(undone)}
-    interrupted = next((name for name, record in records.items() if record and record.state == "running"), "")
+    interrupted = next((name for name, record in records.items() if record and record.running), "")
     unbegun = [name for name, record in records.items() if record is None]
     name = interrupted or asked or next(iter(unbegun), new)
     claim(queue, undone.run_id, name)

@@ -129,7 +129,7 @@ class IncidentReport:
         done = [event for event in self.events if event.kind not in _QUIET_KINDS]
         waves = self.story.waves
         if len(waves):
-            text = f"{len(waves):,} waves: {int(waves['selected'].sum()):,} selected"
+            text = f"waves: {len(waves):,}; messages selected: {int(waves['selected'].sum()):,}"
             done.append(Event(waves["ended"].max().to_pydatetime(), "waves", text, self.story.record.who))
         return table(sorted(done, key=lambda event: event.at), self.zone)
 

@@ -6,7 +6,7 @@ import json
 import struct
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
@@ -74,6 +74,9 @@ class LedgerBatch:
         return len(self.entries) // ENTRY_BYTES
 
 
+RUNNING: Final = "running"
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as the ledger has it. Counts are messages; times are aware, in UTC."""
@@ -103,6 +106,11 @@ class RunRecord:
     rolled_back: int
     vanished: int
     facts: dict[str, str]
+
+    @property
+    def running(self) -> bool:
+        """Say whether the run is not closed yet."""
+        return self.state == RUNNING
 
     @property
     def selected(self) -> int:

@@ -46,7 +46,7 @@ with get_client(sync_client=True) as server:
 run_flow(incident, flow_run=run, parameters=run.parameters, return_type="state")
 """
 PHASES = [
-    ("flows.incident", "assess_queue", "after"),
+    ("flows.incident", "assess_before", "after"),
     ("flows.admission", "look_before", "after"),
     ("flows.admission", "plan_run", "after"),
     ("flows.drain", "begin_run", "before"),
@@ -98,5 +98,6 @@ def test_a_kill_in_any_phase_is_gone_on_with(
     with open_notebook(load_settings(), "webhooks") as notebook:
         kinds = [event.kind for event in timeline(notebook, run_id)]
     assert kinds.count("preflight") == 1
-    assert len(list((tmp_path / "reports").glob("*.html"))) == 1
+    (report,) = (tmp_path / "reports").glob("*.html")
+    assert "40 messages lay in the DLQ of webhooks" in report.read_text()
     assert client.exists(f"dlq-drain:{{{DLQ}}}:lock") == 0

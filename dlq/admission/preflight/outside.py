@@ -51,7 +51,11 @@ def check_fix(newest_failure: datetime | None, changes: list[Change], told: str 
     if newest_failure is None:
         return Check(CheckName.FIX, Result.UNKNOWN, "no message says when it failed")
     if not changes:
-        return Check(CheckName.FIX, Result.UNKNOWN, "what was deployed is not known; say it with `fixed`")
+        return Check(
+            CheckName.FIX,
+            Result.UNKNOWN,
+            "what was deployed is not known; say what was mended (`fixed` in the form, `--fixed`)",
+        )
     last = max(changes, key=lambda change: change.at)
     after = last.at > newest_failure
     relation = "after" if after else "before"

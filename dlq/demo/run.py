@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from redis.exceptions import RedisError
 from rich.console import Console
 
+from dlq.brokers.redis_errors import explain
 from dlq.config.settings import load_settings
 from dlq.demo.alarm import post
 from dlq.demo.display import Teller
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 150.0
 _TICK: Final = 0.2
+_USED: Final = "In {redis} the demo uses the lists tokpulse:NAME, tokpulse:dlq:NAME and tokpulse:quarantine:NAME only"
+_LEFT: Final = "They stay in {redis}; delete them before another demo. The ledger beside them expires in {days} days"
+_STOPPED: Final = "The servers stop now, and their pages with them; `dlq demo --keep` leaves everything up"
 
 
 class DemoKeysError(DlqError):
@@ -87,13 +92,19 @@ def _demo(console: Console, messages: int, seed: int, broker: str, *, keep: bool
         teller.tell(
             f"An incident on three queues in {ground.title}, on servers of its own. State and logs: {home.folder}"
         )
+        if not plan.redis_is_ours and not ground.said:
+            teller.tell(_USED.format(redis=plan.settings.redacted))
         more = monitoring.services(plan) if monitoring else []
         with running(plan, teller.say, more) as supervisor:
             for group in ground.groups:
                 supervisor.guard.add(group)
             world = _prepare(plan, teller, supervisor, messages, seed)
             ok = _incident(plan, teller, supervisor, world, monitoring)
-            if keep:
+            if not plan.redis_is_ours and not ground.said:
+                teller.tell(_LEFT.format(redis=plan.settings.redacted, days=plan.settings.ledger_days))
+            if not keep:
+                teller.tell(_STOPPED)
+            else:
                 teller.tell(f"Everything stays up until Ctrl-C: {plan.api.ui}, queues in {plan.settings.redacted}")
                 with suppress(KeyboardInterrupt):
                     while True:
@@ -140,10 +151,19 @@ def _until(supervisor: Supervisor, done: Callable[[], bool]) -> None:
         time.sleep(_TICK)
 
 
+@contextmanager
+def _named_failure(plan: Plan) -> Iterator[None]:
+    """Give the failures of the user's own Redis their names; the lists of the demo speak to it without ours."""
+    try:
+        yield
+    except RedisError as exc:
+        raise explain(exc, f"looking at {plan.settings.redacted}") from exc
+
+
 def _refuse_others(plan: Plan) -> None:
     """Refuse to mix the demo's messages with somebody's own."""
     keys = [key for queue in plan.settings.queues.values() for key in (queue.dlq, queue.live, queue.quarantine)]
-    with open_lists(plan.settings) as lists:
+    with _named_failure(plan), open_lists(plan.settings) as lists:
         there = [key for key in keys if lists.length(key)]
     if there:
         raise DemoKeysError(keys=there, redis=plan.settings.redacted)

@@ -82,7 +82,7 @@ def look_before(job: Job, guard: Guard) -> Preflight:
             for check in found.checks
         ],
         key=artifact_key("preflight", job.queue),
-        description=plan_words.verdict(found, guard.override),
+        description=plan_words.verdict(found, guard.override).removeprefix(f"Pre-flight of {job.queue}: "),
     )
     return found
 
@@ -94,7 +94,9 @@ def plan_run(job: Job) -> Plan:
     with open_queue(settings, job.queue) as (broker, config), open_notebook(settings, job.queue) as notebook:
         plan = gate.Gate(settings, broker, config, notebook).plan(job.request(config))
     create_markdown_artifact(
-        markdown=plan_words.markdown(plan), key=artifact_key("plan", job.queue), description=f"Plan {plan.hash}"
+        markdown=plan_words.markdown(plan),
+        key=artifact_key("plan", job.queue),
+        description=f"{plan.kind} {plan.selected:,} of {plan.depth:,}: plan {plan.hash}",
     )
     get_run_logger().info("plan %s: %d of %d messages, %s", plan.hash, plan.selected, plan.depth, plan.pacing)
     return plan

@@ -41,7 +41,7 @@ def rank_causes(queue: str, run_id: str, facts: "Facts") -> dict[str, Any]:
     create_table_artifact(
         table=frames.rows(signature_table(facts.assessment)),
         key=artifact_key("failures", queue),
-        description=f"What failed in {queue}, and since when",
+        description="what failed, and since when",
     )
     create_markdown_artifact(
         markdown=words.markdown(found, facts), key=artifact_key("diagnosis", queue), description=found.summary[:200]

@@ -74,7 +74,7 @@ def what_is_left(queue: str, run_id: str) -> Remains:
             for left in found.signatures
         ],
         key=artifact_key("remains", queue),
-        description=f"Left of {run_id}: {found.words}",
+        description=f"{found.words}: what is left of {run_id}",
     )
     get_run_logger().info("left of %s: %s", run_id, found.words)
     return found

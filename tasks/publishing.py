@@ -1,6 +1,7 @@
 """Steps that show results: artifacts in Prefect, and the report file.
 
 pandas and matplotlib take a second or two to import, so the modules that need them are imported inside the steps.
+A card of the Prefect UI shows 25 letters of an artifact's description: it begins with what one wants to know.
 """
 
 import re
@@ -29,12 +30,12 @@ def publish_assessment(found: Assessment) -> dict[str, Any]:
     create_table_artifact(
         table=frames.rows(frames.last(frames.signature_frame(found), "signature")),
         key=artifact_key("signatures", found.queue),
-        description=f"What lies in the DLQ of {found.queue}, by signature",
+        description=f"{len(found.signatures):,} signatures in the DLQ",
     )
     create_markdown_artifact(
         markdown=assessment_markdown(found, load_settings().zone),
         key=artifact_key("assessment", found.queue),
-        description=f"Assessment of {found.queue}",
+        description=f"{found.depth:,} in the DLQ: {found.severity.value}",
     )
     return assessment_summary(found)
 
@@ -44,14 +45,16 @@ def publish_preview(seen: Preview) -> dict[str, Any]:
     """Publish what a run would do; give it as a dictionary. The edits of a few messages show their payload."""
     summary = seen.as_dict()
     create_table_artifact(
-        table=summary["signatures"], key=artifact_key("preview", seen.queue), description=f"Dry run on {seen.queue}"
+        table=summary["signatures"],
+        key=artifact_key("preview", seen.queue),
+        description=f"{seen.selected:,} of {seen.depth:,} by signature",
     )
     diffs = "\n\n".join(f"```diff\n{diff.replace('```', '` ` `')}\n```" for diff in seen.diffs)
     counts = f"{seen.selected:,} of {seen.depth:,} messages would be selected; {seen.refused:,} edits do not apply."
     create_markdown_artifact(
         markdown=f"# Dry run on {seen.queue}\n\n{counts}\n\n{diffs}\n",
         key=artifact_key("dry-run", seen.queue),
-        description=f"Dry run on {seen.queue}",
+        description=f"{seen.selected:,} of {seen.depth:,} selected",
     )
     return {name: part for name, part in summary.items() if name != "diffs"}
 
@@ -62,16 +65,16 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
     from dlq.incident_report import brief  # noqa: PLC0415
     from dlq.summaries import frames  # noqa: PLC0415 - see the module's docstring
 
-    queue = story.record.queue
+    queue, outcome = story.record.queue, story.outcome
     create_table_artifact(
-        table=frames.rows(frames.last(frames.outcome_frame(story.outcome, story.names), "signature")),
+        table=frames.rows(frames.last(frames.outcome_frame(outcome, story.names), "signature")),
         key=artifact_key("outcome", queue),
-        description=story.outcome.conservation,
+        description=f"{outcome.delivered:,} delivered, {outcome.bounced:,} back: {outcome.conservation}",
     )
     create_markdown_artifact(
         markdown=brief(story, load_settings().zone, report_path),
         key=artifact_key("run", queue),
-        description=f"Run {story.record.run_id}",
+        description=f"{story.record.kind}, {story.record.state}: {story.record.run_id}",
     )
     return story.summary() | ({"report": report_path} if report_path else {})
 
@@ -90,7 +93,7 @@ def publish_undone(queue: str, undone: Undone) -> None:
             }
         ],
         key=artifact_key("rollback", queue),
-        description=f"Rollback of {undone.undoes}",
+        description=f"{undone.withdrawn:,} put back, of {undone.undoes}",
     )
 
 
@@ -107,7 +110,7 @@ def write_report(story: "Story", before: Assessment) -> str:
     create_markdown_artifact(
         markdown=markdown(report, path),
         key=artifact_key("incident", queue),
-        description=f"Incident report of run {story.record.run_id}",
+        description=f"report: {story.record.run_id}",
     )
     get_run_logger().info("report: %s", path)
     return path

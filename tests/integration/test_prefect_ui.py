@@ -76,6 +76,9 @@ def test_a_drain_from_the_form(page: Page, site: PrefectSite, client: redis.Redi
     expect(page.get_by_text(re.compile(r"^webhooks-\d{4}-\d\d-\d\d-\d{4}$")).first).to_be_visible()
     ui.open_tab("Artifacts")
     expect(page.get_by_text("outcome-webhooks").last).to_be_visible()
+    # A card shows the first 25 letters of a description: what one wants to know stands in them.
+    for fact in ("0 delivered, 0 back", "drain 150 of 300", "drain, done", "go"):
+        expect(page.get_by_text(re.compile(f"^{fact}")).first).to_be_visible()
     ui.shoot("run")
     ui.open_artifact("outcome-webhooks")
     expect(page.get_by_role("cell", name=re.compile("email · SMTPServerDisconnected"))).to_be_visible()
@@ -138,6 +141,8 @@ def test_an_incident_and_its_rollback(page: Page, site: PrefectSite, client: red
     ui.launch()
     ui.open_tab("Artifacts")
     expect(page.get_by_text("signatures-webhooks").last).to_be_visible()
+    for fact in ("300 in the DLQ", "2 signatures", "300 wait for the workers"):
+        expect(page.get_by_text(re.compile(f"^{fact}")).first).to_be_visible()
     ui.shoot("run")
     ui.open_artifact("outcome-webhooks")
     expect(page.get_by_role("cell", name=re.compile("order · TimeoutError"))).to_be_visible()

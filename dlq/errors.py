@@ -113,7 +113,7 @@ class BrokerUnreachableError(BrokerError):
 class BrokerBusyError(BrokerUnreachableError):
     """The broker runs, but answers no command now."""
 
-    advice = f"Wait until it does, then {_AGAIN}."
+    advice = f"Wait until it answers, then {_AGAIN}."
 
 
 class BrokerUnwritableError(BrokerError):

@@ -18,6 +18,7 @@ from dlq.engine.rollback import Undone
 from tasks.retries import step
 
 if TYPE_CHECKING:
+    from dlq.engine.verify import Outcome
     from dlq.summaries.story import Story
 
 
@@ -35,7 +36,7 @@ def publish_assessment(found: Assessment) -> dict[str, Any]:
     create_markdown_artifact(
         markdown=assessment_markdown(found, load_settings().zone),
         key=artifact_key("assessment", found.queue),
-        description=f"{found.depth:,} in the DLQ: {found.severity.value}",
+        description=f"severity {found.severity.value}, {found.depth:,} in the DLQ",
     )
     return assessment_summary(found)
 
@@ -69,7 +70,7 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
     create_table_artifact(
         table=frames.rows(frames.last(frames.outcome_frame(outcome, story.names), "signature")),
         key=artifact_key("outcome", queue),
-        description=f"{outcome.delivered:,} delivered, {outcome.bounced:,} back: {outcome.conservation}",
+        description=f"{became(outcome)}: {outcome.conservation}",
     )
     create_markdown_artifact(
         markdown=brief(story, load_settings().zone, report_path),
@@ -77,6 +78,12 @@ def publish_story(story: "Story", report_path: str = "") -> dict[str, Any]:
         description=f"{story.record.kind}, {story.record.state}: {story.record.run_id}",
     )
     return story.summary() | ({"report": report_path} if report_path else {})
+
+
+def became(outcome: "Outcome") -> str:
+    """Say what became of a run's messages, in few letters: what there is none of is left out."""
+    counts = {"delivered": outcome.delivered, "bounced": outcome.bounced, "pending": outcome.pending}
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "see below"
 
 
 @step("publish-rollback")

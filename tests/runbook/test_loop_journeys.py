@@ -91,6 +91,27 @@ def told(run: dict[str, Any]) -> list[str]:
     return [kind for kind in kinds if kind != "preflight"]
 
 
+def shown(run: dict[str, Any]) -> str:
+    """Read what `dlq show` tells a person of a run, with single blanks."""
+    out = StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+        patch.setattr("sys.argv", ["dlq", "show", run["run_id"]])
+        with pytest.raises(SystemExit):
+            main()
+    return " ".join(out.getvalue().split())
+
+
+def ends(run: dict[str, Any], verdict: str, timeline: list[str], *said: str) -> None:
+    """Check what each journey ends with: the verdict, the timeline, the sum and the words that a person reads."""
+    assert (run["verdict"], told(run)) == (verdict, timeline)
+    parts = ("delivered", "bounced", "pending", "quarantined", "dropped", "rolled back")
+    total = " + ".join(f"{run[part.replace(' ', '_')]} {part}" for part in parts)
+    text = shown(run)
+    for words in (f"{run['selected']} selected = {total} (unexplained 0)", *said):
+        assert words in text
+    assert ("was stopped" in text) == bool(run["breaker"] or run["stopped"])
+
+
 def ids(client: redis.Redis, key: str) -> Counter[str]:
     """Count the messages at a key by their id."""
     raws: Any = client.lrange(key, 0, -1)
@@ -117,12 +138,12 @@ def test_an_outage_that_has_healed(client: redis.Redis, workers: Workers) -> Non
     with workers.working():
         run = dlq(*ADAPTIVE)
     assert counts(run) == (600, 0, 0, 0)
-    assert (run["state"], run["verdict"], run["breaker"], run["stopped"]) == ("done", "delivered", None, [])
+    assert (run["state"], run["breaker"], run["stopped"]) == ("done", None, [])
+    ends(run, "delivered", [], "KeyError: <text> 200 0 0 delivered")
     sizes = waves(run)
     assert (sizes[0], sum(sizes)) == (10, 600)
     assert max(sizes) > 80
     assert run["success_rate"] == "not configured"
-    assert told(run) == []
     assert set(workers.done.values()) == {1}
     assert client.llen(DLQ) == 0
 
@@ -133,12 +154,26 @@ def test_an_outage_that_heals_between_two_drains(client: redis.Redis, workers: W
     with workers.working():
         first = dlq(*ADAPTIVE, expect=4)
         assert counts(first) == (0, 10, 0, 0)
-        assert (first["state"], first["verdict"], told(first)[-1]) == ("tripped", "stopped", "breaker")
+        assert first["state"] == "tripped"
+        ends(first, "stopped", ["breaker"], "the drain was stopped: of all signatures together 10 of 10 bounced")
         assert client.llen(DLQ) == 600
         workers.fails = never
         second = dlq(*ADAPTIVE)
     assert counts(second) == (600, 0, 0, 0)
+    ends(second, "delivered", [])
     assert (client.llen(DLQ), set(workers.done.values())) == (0, {1})
+
+
+def test_an_outage_that_heals_midway(client: redis.Redis, workers: Workers) -> None:
+    """Some of the canary fail, then the cause is mended: the drain goes on to the end and keeps to what came back."""
+    workers.fails = lambda _body: workers.failed.total() < 3
+    with workers.working():
+        run = dlq(*ADAPTIVE)
+    assert counts(run) == (597, 3, 0, 0)
+    assert (run["state"], run["breaker"], run["stopped"]) == ("done", None, [])
+    ends(run, "partial", [], "KeyError: <text> 199 1 0 partial")
+    assert ids(client, DLQ) == workers.failed
+    assert set(workers.done.values()) == {1}
 
 
 def test_an_outage_that_begins_midway(client: redis.Redis, workers: Workers) -> None:
@@ -150,6 +185,7 @@ def test_an_outage_that_begins_midway(client: redis.Redis, workers: Workers) -> 
     assert run["delivered"] == 150
     assert 4 <= run["bounced"] <= 150
     assert (run["pending"], run["unexplained"], run["state"]) == (0, 0, "tripped")
+    ends(run, "stopped", [*["signature-stopped"] * len(run["stopped"]), "breaker"], f"was stopped: {run['breaker']}")
     assert ids(client, DLQ).keys() | workers.done.keys() == {f"evt_{number}" for number in range(600)}
 
 
@@ -160,7 +196,8 @@ def test_a_poison_type_among_healthy_ones(client: redis.Redis, workers: Workers)
         run = dlq(*ADAPTIVE)
     (halted,) = run["stopped"]
     assert counts(run) == (400, halted["bounced"], 0, 0)
-    assert (run["state"], run["verdict"], told(run)) == ("done", "partial", ["signature-stopped"])
+    assert run["state"] == "done"
+    ends(run, "partial", ["signature-stopped"], f"signature {halted['key']} was stopped: {halted['why']}")
     assert 4 <= halted["sent"] == halted["bounced"] == workers.failed.total() <= 20
     left: Any = client.lrange(DLQ, 0, -1)
     untried = [raw for raw in left[::-1] if b"KeyError" in raw]
@@ -180,7 +217,7 @@ def test_what_bounces_again_and_again_is_put_aside(workers: Workers) -> None:
     with open_notebook(load_settings(), "webhooks") as notebook:
         histories = poison(notebook, 2)
     assert {len(history.returns) for history in histories.values()} == {2}
-    assert third["unexplained"] == 0
+    ends(third, "bounced", [])
 
 
 def test_slow_workers(client: redis.Redis, workers: Workers) -> None:
@@ -189,6 +226,7 @@ def test_slow_workers(client: redis.Redis, workers: Workers) -> None:
     with workers.working():
         run = dlq(*ADAPTIVE)
     assert counts(run) == (600, 0, 0, 0)
+    ends(run, "delivered", [], "done")
     assert workers.longest <= 200
     assert client.llen(DLQ) == 0
 
@@ -197,7 +235,8 @@ def test_dead_workers(client: redis.Redis) -> None:
     """Nobody takes anything: the drain is stopped with the canary in the live queue, and says so."""
     run = dlq(*ADAPTIVE, "--override", "nobody is there", "--settle", "0", expect=4)
     assert counts(run) == (0, 0, 10, 0)
-    assert "consumers took nothing for 3 s; 10 messages are in the live queue" in run["breaker"]
+    why = "consumers took nothing for 3 s; 10 messages are in the live queue"
+    ends(run, "stopped", ["override", "breaker"], f"stopped: {why}")
     assert client.llen(LIVE) == 10
 
 
@@ -206,7 +245,7 @@ def test_a_trip_that_withdraws(client: redis.Redis) -> None:
     before = client.lrange(DLQ, 0, -1)
     run = dlq(*ADAPTIVE, "--override", "nobody is there", "--on-trip", "withdraw", "--settle", "0", expect=4)
     assert (run["rolled_back"], run["state"], run["unexplained"]) == (10, "rolled_back", 0)
-    assert run["breaker"]
+    ends(run, "stopped", ["override", "breaker"], "consumers took nothing for 3 s", "10 rolled back")
     assert client.lrange(DLQ, 0, -1) == before
     assert client.llen(LIVE) == 0
 
@@ -218,6 +257,7 @@ def test_a_flood_of_new_failures_during_the_drain(client: redis.Redis, workers: 
         run = dlq(*ADAPTIVE)
     before = run["selected"] - 600  # came in before the selection was frozen
     assert counts(run) == (run["selected"], 0, 0, 0)
+    ends(run, "delivered", [], f"{run['selected']} selected")
     left: Any = client.lrange(DLQ, 0, -1)
     assert left[::-1] == fresh[before : len(poured)]
     assert len(left) > 50
@@ -268,7 +308,8 @@ def test_a_killed_drain_is_resumed(client: redis.Redis, workers: Workers, phase:
         run = dlq("resume", run_id, "--take-over", "--json")
     (halted,) = run["stopped"]
     assert counts(run) == (400, halted["bounced"], 0, 0)
-    assert (run["state"], run["verdict"], told(run)) == ("done", "partial", ["signature-stopped"])
+    assert run["state"] == "done"
+    ends(run, "partial", ["signature-stopped"], f"signature {halted['key']} was stopped: {halted['why']}")
     assert halted["sent"] == halted["bounced"] == workers.failed.total()
     assert set(workers.done.values()) == {1}
     assert ids(client, DLQ) == Counter(f"evt_{number}" for number in range(1, 600, 3))

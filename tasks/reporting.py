@@ -81,12 +81,11 @@ def publish_depth_report(nights: "list[Night]") -> tuple[list[dict[str, Any]], N
 def tell_report(queue: str, run: str, notice: Notice) -> None:
     """Tell the report of a flow run, and not again when the run is retried; `queue` is whose notebook remembers it."""
     with open_notebook(load_settings(), queue) as notebook:
-        if run in notebook.notes(_TOLD):
+        if notebook.pick(_TOLD, [notice.kind]) == {notice.kind: run}:
             get_run_logger().info("this report was told before")
             return
         tell_people(queue, notice)
-        notebook.erase(_TOLD)  # one report at a time: only the newest can be retried
-        notebook.note(_TOLD, {run: notice.title})
+        notebook.note(_TOLD, {notice.kind: run})  # of each report only the newest can be retried
 
 
 @step("look-at-the-week", "the week of {queue}")

@@ -100,15 +100,18 @@ def test_the_depth_report_publishes_and_draws(client: redis.Redis, tmp_path: Pat
 
 
 def test_people_are_told_once(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message for all queues; a retry of the same flow run tells nothing again, `tell` off nothing at all."""
+    """One message for all queues; a retry tells nothing again, whatever other report came since, `tell` off nothing."""
     told = []
     monkeypatch.setattr("tasks.reporting.tell_people", lambda queue, notice: told.append((queue, notice)))
     fill(client, 5)
     report(tell=False)
     assert told == []
     run = report()
+    review = report(weekly_review)
     run_flow(depth_report, flow_run=run, parameters={}, return_type="state")
-    ((_, notice),) = told
+    run_flow(weekly_review, flow_run=review, parameters={}, return_type="state")
+    (_, notice), (_, other) = told
+    assert other.kind == "weekly-review"
     assert (notice.kind, notice.queue) == ("depth-report", "all queues")
     assert notice.plot.startswith(b"\x89PNG")
     assert "webhooks: 5 in the DLQ" in notice.text

@@ -21,8 +21,10 @@ from dlq.config.settings import Settings, load_settings, secrets_of
 from dlq.errors import ConfigError
 from flows.act import act
 from flows.assess import assess
+from flows.depth_report import depth_report
 from flows.diagnose import diagnose
 from flows.incident import incident
+from flows.weekly_review import weekly_review
 from tests.messages import dead_letters
 from tests.servers import new_server
 from tests.slack_server import CHANNEL, TOKEN, FakeSlack, Fault, fake_slack
@@ -151,16 +153,29 @@ def test_every_credential_is_planted(world: World) -> None:
     assert len(world.secrets) >= 14
 
 
+@pytest.mark.parametrize("login", ["password", "token"])
 def test_a_good_run_writes_none(
-    world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    world: World,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    login: str,
 ) -> None:
     """An incident with everything set up: told in Slack, through apprise and on the status page; then the commands."""
+    if login == "token":
+        monkeypatch.delenv("DLQ_PROMETHEUS_USER")
+        monkeypatch.delenv("DLQ_PROMETHEUS_PASSWORD")
+        monkeypatch.setenv("DLQ_PROMETHEUS_URL", world.web.url)
+        monkeypatch.setenv("DLQ_PROMETHEUS_TOKEN", "canary-prometheus-token")
+        world.secrets.add("canary-prometheus-token")
     diagnose(queue="webhooks")
+    depth_report()
+    weekly_review()
     summary = incident(queue="webhooks", pace="none", max_batches=0)
     run = summary["run_id"]
     commands(world, "status", "assess webhooks --json", f"show {run}", f"rollback {run} --yes")
     assert {asked.path for asked in world.web.asked} >= {"/canary-notify-path-token", "/hook/canary-page-path-token"}
-    assert len(world.slack.roots) == 1
+    assert len(world.slack.roots) == 3  # the two reports and the incident
     found = written(world, caplog, capfd)
     assert summary["run_id"] in found["prefect artifacts"]
     assert leaks(found, world.secrets) == []

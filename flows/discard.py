@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow
 
 from dlq.engine.run import Kind
+from dlq.notices.words import discard_notice
 from dlq.pacing.pace import Pace
 from flows import parameters as p
 from flows.admission import Guard, admitted, keep_facts
@@ -22,6 +23,7 @@ from tasks.discarding import discard_into_archive
 from tasks.job import Job, Pick
 from tasks.publishing import publish_preview, publish_story
 from tasks.queues import preview_run, verify_run
+from tasks.telling import tell_people
 
 
 @flow(name="discard", flow_run_name=run_name)
@@ -67,4 +69,5 @@ def discard(
         return admission.ending
     dropped = discard_into_archive(admission.job)
     keep_facts(job)
+    tell_people(queue, discard_notice(queue, job.run_id, dropped.dropped, dropped.archive))
     return concluded(publish_story(verify_run(queue, job.run_id)) | dropped.model_dump())

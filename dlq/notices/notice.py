@@ -17,10 +17,10 @@ class Notice:
     """Something that people must hear about a queue.
 
     `kind` is a word for programs, such as `alert`, `assessment`, `plan`, `approval`, `escalation`, `verdict`,
-    `breaker`, `progress`, `resolved`, `failed`, `depth-report`, `weekly-review`. `text` is plain text; it is escaped
-    where a channel has a markup of its own. A notice with a `run_id` belongs to that run's incident: in Slack it is a
-    line in the thread of the incident's one message. `level` (1 to 3) is the level of escalation that is called and
-    mentioned. `link` is an address to look at, `plot` a PNG image.
+    `breaker`, `progress`, `resolved`, `discarded`, `failed`, `depth-report`, `weekly-review`. `text` is plain text; it
+    is escaped where a channel has a markup of its own. A notice with a `run_id` belongs to that run's incident: in
+    Slack it is a line in the thread of the incident's one message. `level` (1 to 3) is the level of escalation that is
+    called and mentioned. `link` is an address to look at, `plot` a PNG image.
     """
 
     kind: str

@@ -123,6 +123,13 @@ def outcome_notice(story: Story, state: State, report: str = "", plot: bytes | N
     return Notice(str(state), record.queue, title, "\n".join(lines), run_id=record.run_id, plot=plot)
 
 
+def discard_notice(queue: str, run_id: str, dropped: int, archive: str) -> Notice:
+    """Tell those who were asked about a discard what became of it, and the way back."""
+    title = f"{queue}: {dropped:,} {'message was' if dropped == 1 else 'messages were'} dropped"
+    text = redact(f"Kept in {archive}\nUndo: dlq restore {archive}")
+    return Notice("discarded", queue, title, text, run_id=run_id)
+
+
 def failure_notice(queue: str, run_id: str, what: str) -> Notice:
     """Tell that the flow run of an incident failed."""
     text = f"{redact(what)}\nNothing is half done: retry the flow run, or: dlq resume {run_id}"

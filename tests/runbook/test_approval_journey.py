@@ -19,11 +19,9 @@ from prefect.flows import Flow
 from deployments.receiver.starting import Prefect
 from dlq.admission import approvals
 from dlq.admission.approvals import Answer, Asked, Decision
-from dlq.brokers.opening import open_notebook
+from dlq.brokers.opening import open_notebook, open_queue
 from dlq.config.settings import load_settings
 from dlq.embedded.redis import EmbeddedRedis
-from dlq.notices import deliveries
-from dlq.records.timeline import timeline
 from flows import drain
 from flows.approval import approval
 from flows.discard import discard
@@ -31,6 +29,7 @@ from flows.incident import incident
 from tasks.approving import remind_later
 from tests.integration import test_flows
 from tests.integration.test_flows import DLQ, LIVE, attempt, contents, fill, ledger_runs, retry
+from tests.journey import ends, heard, story
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -103,11 +102,35 @@ def run_id_of(run: FlowRun) -> str:
     return f"webhooks-{run.created:%Y-%m-%d-%H%M}-{run.id.hex[-6:]}"
 
 
-def told(run: FlowRun) -> tuple[list[str], list[str]]:
-    """Give the lines about approval in the run's timeline, and the titles of what people were told."""
-    with open_notebook(load_settings(), "webhooks") as notebook:
-        lines = [event.text for event in timeline(notebook, run_id_of(run)) if event.kind == "approval"]
-        return lines, [one.title for one in deliveries(notebook, run_id_of(run))]
+def lines(run: FlowRun) -> list[str]:
+    """Give the lines about approval in the run's timeline."""
+    return [text for kind, text in story(run_id_of(run)) if kind == "approval"]
+
+
+def heard_of(run: FlowRun) -> list[str]:
+    """Give the titles of what people were told about the run, the newest last, each once."""
+    return list(dict.fromkeys(reversed(heard(run_id_of(run)))))[::-1]
+
+
+def agreed(run: FlowRun, *more: str, verdict: str = "pending", said: str = "", **counts: int) -> None:
+    """Check the end of a run that a person agreed to, with `more` lines in its timeline; nobody takes its messages."""
+    calls = ["diagnosis", "escalation", "escalation"]
+    ends(run_id_of(run), verdict, [*calls, "approval", *more, "approval", "follow-up"], said, **counts)
+    assert heard_of(run)[-2:] == ["webhooks: waiting for the workers", "Delayed processing of webhooks"]
+
+
+def nothing_moved(run: FlowRun, words: str) -> None:
+    """Check the end of a run that was rejected: what the flow run says, the timeline, what people were told."""
+    assert state(run) == ("CANCELLED", "Rejected")
+    plan = question(run).plan.hash
+    assert run.state is not None
+    assert run.state.message == f"Nothing was moved: plan {plan} was {words}."
+    with open_queue(load_settings(), "webhooks") as (broker, _):
+        assert broker.run(run_id_of(run)) is None
+    waits, answer = lines(run)
+    assert waits.startswith("waits for a person: the queue is at level 3")
+    assert answer == f"{words} (plan {plan})"
+    assert heard_of(run)[-1] == f"webhooks: the plan was {words}"
 
 
 def state(run: FlowRun) -> tuple[str, str]:
@@ -138,9 +161,9 @@ def test_approved_with_a_lower_limit(client: redis.Redis) -> None:
     ledger = facts(client, run)
     assert ledger["approved_plan"] == asked.plan.hash
     assert ledger["approval"] == "approved by ada, 15 messages at most: looks good"
-    lines, titles = told(run)
-    assert [line.partition(" ")[0] for line in lines] == ["waits", "approved"]
-    assert any("waits for a person" in title for title in titles)
+    assert [line.partition(" ")[0] for line in lines(run)] == ["waits", "approved"]
+    assert "webhooks: a plan waits for a person (the queue is at level 3)" in heard_of(run)
+    agreed(run, said="15 selected", pending=15)
 
 
 def test_reminders_are_scheduled(client: redis.Redis) -> None:
@@ -162,14 +185,9 @@ def test_rejected(client: redis.Redis) -> None:
     truth = fill(client, 40)
     run = launch()
     done = press(run, answer="reject", who="bob", why="not during the sale")
-    assert state(done) == ("CANCELLED", "Rejected")
-    assert done.state is not None
-    assert "bob: not during the sale" in (done.state.message or "")
+    nothing_moved(done, "rejected by bob: not during the sale")
     assert contents(client, DLQ) == truth
     assert ledger_runs(client) == []
-    lines, titles = told(run)
-    assert "rejected by bob" in lines[-1]
-    assert any("rejected by bob" in title for title in titles)
 
 
 @pytest.mark.parametrize("answer", ["approve", "reject"])
@@ -183,9 +201,14 @@ def test_a_discard_waits_for_a_person(client: redis.Redis, answer: str) -> None:
     assert contents(client, DLQ) == truth
     done = press(run, discard, answer=answer, who="ada", why="asked the customer")
     left = truth - Counter([b'{"id": "useless", "type": "order", "error": "KeyError: gone"}'])
-    ended, expected = (("COMPLETED", "Completed"), left) if answer == "approve" else (("CANCELLED", "Rejected"), truth)
-    assert state(done) == ended
-    assert contents(client, DLQ) == expected
+    if answer == "reject":
+        assert contents(client, DLQ) == truth
+        nothing_moved(done, "rejected by ada: asked the customer")
+        return
+    assert state(done) == ("COMPLETED", "Completed")
+    assert contents(client, DLQ) == left
+    ends(run_id_of(run), "done", ["approval", "approval"], "discard of webhooks", dropped=1)
+    assert heard_of(run)[-1] == "webhooks: 1 message was dropped"
 
 
 def test_a_stale_approval_is_void(client: redis.Redis) -> None:
@@ -200,12 +223,14 @@ def test_a_stale_approval_is_void(client: redis.Redis) -> None:
     assert ledger_runs(client) == []
     new = question(run)
     assert (old.plan.selected, new.plan.selected) == (40, 80)
-    lines, _ = told(run)
-    assert any(line.startswith(f"plan {old.plan.hash} is void: 80 messages") for line in lines)
+    _, void, again = lines(run)
+    assert void == f"plan {old.plan.hash} is void: 80 messages would be moved now, 40 when it was planned"
+    assert again == f"waits for a person: the queue is at level 3 (plan {new.plan.hash})"
     done = press(waits, answer="approve", who="ada")
     assert state(done)[0] == "COMPLETED"
     assert contents(client, LIVE) == truth + Counter(later)
     assert facts(client, run)["approved_plan"] == new.plan.hash
+    agreed(run, "approval", "approval", said="late · KeyError 0 0 40 pending", pending=80)
 
 
 def test_an_answer_beyond_the_bounds_is_asked_again(client: redis.Redis) -> None:
@@ -214,10 +239,10 @@ def test_an_answer_beyond_the_bounds_is_asked_again(client: redis.Redis) -> None
     run = launch()
     waits = press(run, answer="approve", who="ada", limit=5_000)
     assert state(waits) == ("PAUSED", "Suspended")
-    lines, _ = told(run)
-    assert any("could not be used" in line and "only lower" in line for line in lines)
+    assert lines(run)[-1] == "an answer could not be used: The limit may only lower what the plan moves"
     assert state(press(waits, answer="approve", who="ada"))[0] == "COMPLETED"
     assert client.llen(LIVE) == 40
+    agreed(run, "approval", pending=40)
 
 
 def test_silence_is_a_rejection(client: redis.Redis, tmp_path: Path) -> None:
@@ -231,12 +256,9 @@ def test_silence_is_a_rejection(client: redis.Redis, tmp_path: Path) -> None:
     assert "goes on" in ((watch.state and watch.state.message) or "")
     with get_client(sync_client=True) as server:
         done = carry_out(incident, server.read_flow_run(run.id))
-    assert state(done) == ("CANCELLED", "Rejected")
-    assert "nobody answered in time" in ((done.state and done.state.message) or "")
+    nothing_moved(done, "rejected by nobody: nobody answered in time")
     assert contents(client, DLQ) == truth
-    lines, titles = told(run)
-    assert "nobody answered in time" in lines[-1]
-    assert sum("waits for a person" in title for title in titles) >= 2
+    assert sum("waits for a person" in title for title in heard(run_id_of(run))) >= 2
 
 
 def by_watch(run_id: str) -> None:
@@ -274,6 +296,7 @@ def test_an_answer_from_elsewhere_wakes_the_run(client: redis.Redis, wake: Calla
     assert state(done)[0] == "COMPLETED"
     assert contents(client, LIVE) == truth
     assert facts(client, run)["approval"] == "approved by carol"
+    agreed(run, pending=40)
 
 
 SLOWLY = {"pace": "fixed", "batch": 10, "pause": 1, "max_batches": 0}
@@ -299,7 +322,8 @@ def test_a_crash_after_the_yes_asks_nothing_again(client: redis.Redis) -> None:
     assert state(done)[0] == "COMPLETED"
     assert contents(client, LIVE) == truth
     assert ledger_runs(client) == [run_id_of(run)]
-    assert [line.partition(" ")[0] for line in told(run)[0]] == ["waits", "approved"]
+    assert "webhooks: the flow run failed" in heard_of(run)
+    agreed(run, pending=40)
 
 
 def test_a_lowered_limit_outlives_a_crash(client: redis.Redis) -> None:
@@ -312,7 +336,8 @@ def test_a_lowered_limit_outlives_a_crash(client: redis.Redis) -> None:
     assert state(done)[0] == "COMPLETED"
     assert (client.llen(LIVE), client.llen(DLQ)) == (25, 15)
     assert facts(client, run)["approval"] == "approved by ada, 25 messages at most: a part first"
-    assert [line.partition(" ")[0] for line in told(run)[0]] == ["waits", "approved"]
+    assert "webhooks: the flow run failed" in heard_of(run)
+    agreed(run, pending=25)
 
 
 def test_without_a_deployment_it_ends_closed(client: redis.Redis) -> None:
@@ -327,3 +352,4 @@ def test_without_a_deployment_it_ends_closed(client: redis.Redis) -> None:
         approvals.decide(notebook, asked.run_id, asked.plan.hash, Decision(answer=Answer.APPROVE, who="ada"))
     assert state(retry(incident, run))[0] == "COMPLETED"
     assert contents(client, LIVE) == truth
+    agreed(run, pending=40)

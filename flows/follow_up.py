@@ -26,7 +26,7 @@ from flows.forms import described
 from flows.identity import asked_at, ledger_id, run_name
 from flows.outcome import concluded
 from tasks.escalating import escalate_run
-from tasks.following import remember_follow_up, schedule_follow_up, settle_budget, what_is_left
+from tasks.following import note_outcome, remember_follow_up, schedule_follow_up, settle_budget, what_is_left
 from tasks.job import Job, Pick
 from tasks.publishing import publish_story
 from tasks.queues import verify_run
@@ -58,7 +58,7 @@ def follow_up(
     remember_follow_up(queue, run_id, number, job.run_id)
     admission = admitted(job, Guard(override=override, fixed=fixed, attended=False, automatic=True))
     if admission.ending is not None:
-        return _not_now(queue, run_id, number, admission)
+        return _not_now(queue, run_id, number, left, admission)
     work_through(admission.job)
     keep_facts(job)
     settle_budget(job)
@@ -75,19 +75,14 @@ def come_back(queue: str, run_id: str) -> None:
 
 def _ended(queue: str, run_id: str, number: int, left: Remains) -> State[Any]:
     """Tell what is left: nothing, something that is tried again, or a list for people."""
+    note_outcome(queue, run_id, number, left.words)
     if left.nothing:
         text = f"After follow-up {number} nothing is left of {run_id}."
         tell_people(queue, Notice("resolved", queue, f"{queue}: nothing is left", text, run_id=run_id))
         return Completed(message=text)
     at = schedule_follow_up(queue, run_id, number + 1)
     if at is None:
-        lines = [
-            f"{one.count:,} of {one.text} ({one.key}){': ' if one.why else ''}{one.why}" for one in left.signatures
-        ]
-        title = f"{queue}: {left.depth:,} messages are left for people"
-        others = [f"{left.quarantine:,} in quarantine", f"{left.pending:,} wait for the workers"]
-        text = "\n".join([*lines, *others])
-        tell_people(queue, Notice("follow-up", queue, title, text, run_id=run_id))
+        _leave_to_people(queue, run_id, left)
         return Completed(message=f"For people: {left.words}")
     title = f"{queue}: follow-up {number}: {left.words}"
     tell_people(
@@ -96,7 +91,19 @@ def _ended(queue: str, run_id: str, number: int, left: Remains) -> State[Any]:
     return Completed(message=f"Left: {left.words}. Again at {at:%Y-%m-%d %H:%M}Z.")
 
 
-def _not_now(queue: str, run_id: str, number: int, admission: Admission) -> State[Any] | None:
+def _leave_to_people(queue: str, run_id: str, left: Remains) -> None:
+    """Tell the list of what is left, since nothing comes after this."""
+    lines = [one.words for one in left.signatures]
+    title = f"{queue}: {left.depth:,} messages are left for people"
+    others = [f"{left.quarantine:,} in quarantine", f"{left.pending:,} wait for the workers"]
+    tell_people(queue, Notice("follow-up", queue, title, "\n".join([*lines, *others]), run_id=run_id))
+
+
+def _not_now(queue: str, run_id: str, number: int, left: Remains, admission: Admission) -> State[Any] | None:
     """Come back later when this was refused; one that was put off has its own moment."""
-    schedule_follow_up(queue, run_id, number if admission.later else number + 1, admission.later)
+    why = (admission.ending and admission.ending.message) or ""
+    note_outcome(queue, run_id, number, why, admission.later)
+    at = schedule_follow_up(queue, run_id, number if admission.later else number + 1, admission.later)
+    if at is None:
+        _leave_to_people(queue, run_id, left)
     return admission.ending

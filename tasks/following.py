@@ -102,6 +102,14 @@ def schedule_follow_up(queue: str, run_id: str, number: int, at: datetime | None
     return due if scheduled else None
 
 
+@step("note-outcome")
+def note_outcome(queue: str, run_id: str, number: int, words: str, later: datetime | None = None) -> None:
+    """Put what became of follow-up `number` into the timeline of its run; one that is put off may end once more."""
+    mark = f"{run_id}:followed:{number}:{later.isoformat() if later else ''}"
+    with open_notebook(load_settings(), queue) as notebook:
+        tell_once(notebook, run_id, mark, "follow-up", f"follow-up {number}: {words}")
+
+
 @step("note-follow-up")
 def remember_follow_up(queue: str, run_id: str, number: int, follow_up: str) -> None:
     """Remember which run followed up which."""

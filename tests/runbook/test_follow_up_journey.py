@@ -11,19 +11,21 @@ from typing import Any
 import pytest
 import redis
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from dlq.brokers.opening import open_notebook, open_queue
 from dlq.config.settings import load_settings
 from dlq.embedded.redis import EmbeddedRedis
 from dlq.engine.bounces import stopped
-from dlq.notices import State, deliveries
+from dlq.notices import State
 from dlq.notices.incident import read_incident
-from dlq.records.timeline import timeline
 from flows.discard import discard
 from flows.follow_up import follow_up
 from flows.incident import incident
 from tests.integration.test_flows import DLQ, LIVE, attempt, contents, state_type
+from tests.journey import ends, heard, story
 from tests.runbook.test_approval_journey import carry_out, state
+from tests.runbook.test_approval_journey import run_id_of as ledger_id
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -110,29 +112,42 @@ def scheduled() -> list[dict[str, Any]]:
     return [run.parameters for run in found if run.state and run.state.is_scheduled() and "number" in run.parameters]
 
 
-def told(run_id: str) -> list[str]:
-    """Give the titles of what people were told about a run."""
-    with open_notebook(load_settings(), "webhooks") as notebook:
-        return [one.title for one in deliveries(notebook, run_id)]
-
-
 def state_of(run_id: str) -> State:
     """Give the state of an incident as people see it."""
     with open_notebook(load_settings(), "webhooks") as notebook:
         return read_incident(notebook, run_id, "webhooks").state
 
 
+def after(run_id: str) -> list[str]:
+    """Give what the timeline of an incident says of its follow-ups, without their moments."""
+    return [text.partition(" at 20")[0] for kind, text in story(run_id) if kind == "follow-up"]
+
+
+def told_since(run_id: str) -> list[str]:
+    """Give what people were told behind the incident's own outcome, each once."""
+    titles = list(dict.fromkeys(heard(run_id)))
+    ended = {"webhooks: resolved in part", "webhooks: waiting for the workers"}
+    return titles[1 + max(index for index, title in enumerate(titles) if title in ended) :]
+
+
+def stops_one(run_id: str, **counts: int) -> None:
+    """Check how the incident itself ended: one signature delivered, the other one stopped after its canary."""
+    lines = ["diagnosis", "signature-stopped", *["follow-up"] * len(after(run_id))]
+    ends(run_id, "partial", lines, "TimeoutError: gateway 60 0 0 delivered", "5 of 5 bounced", **counts)
+
+
 def incident_run(**more: Any) -> str:
     """Run an incident to its end; give its ledger run."""
     done = attempt(incident, queue="webhooks", fixed="gateway is back", **more)
     assert state_type(done) == "COMPLETED", done.state
-    return f"webhooks-{done.created:%Y-%m-%d-%H%M}-{done.id.hex[-6:]}"
+    return ledger_id(done)
 
 
 def test_a_healed_signature_is_drained_by_the_follow_up(client: redis.Redis, workers: Workers) -> None:
     """The incident stops one signature after its canary; its follow-up drains it once it is mended."""
     run_id = incident_run()
     assert sum(workers.done.values()) == 60
+    stops_one(run_id, delivered=60, bounced=5)
     with open_queue(load_settings(), "webhooks") as (broker, _):
         record = broker.run(run_id)
     assert record is not None
@@ -146,7 +161,10 @@ def test_a_healed_signature_is_drained_by_the_follow_up(client: redis.Redis, wor
     assert client.llen(DLQ) == client.llen(LIVE) == 0
     assert sum(workers.done.values()) == 120
     assert max(workers.done.values()) == 1
-    assert any("nothing is left" in title for title in told(run_id))
+    assert told_since(run_id) == ["webhooks: nothing is left"]
+    assert after(run_id) == ["follow-up 1 comes", "follow-up 1: nothing is left"]
+    stops_one(run_id, delivered=65)
+    ends(ledger_id(done), "delivered", [], f"reason: follow-up 1 of {run_id}", delivered=60)
     assert {"queue": "webhooks", "run_id": run_id, "number": 2} not in scheduled()
 
 
@@ -160,7 +178,10 @@ def test_what_no_worker_has_taken_is_looked_at_again(client: redis.Redis) -> Non
     client.delete(LIVE)
     attempt(follow_up, queue="webhooks", run_id=run_id, number=2)
     assert state_of(run_id) is State.RESOLVED
-    assert any("nothing is left" in title for title in told(run_id))
+    assert told_since(run_id) == ["webhooks: follow-up 1: 120 wait for the workers", "webhooks: nothing is left"]
+    waits = ["follow-up 1 comes", "follow-up 1: 120 wait for the workers", "follow-up 2 comes"]
+    assert after(run_id) == [*waits, "follow-up 2: nothing is left"]
+    ends(run_id, "delivered", ["diagnosis", *["follow-up"] * 4], delivered=120)
 
 
 def test_what_does_not_heal_becomes_a_list_for_people(client: redis.Redis, workers: Workers) -> None:
@@ -172,8 +193,27 @@ def test_what_does_not_heal_becomes_a_list_for_people(client: redis.Redis, worke
     assert {"queue": "webhooks", "run_id": run_id, "number": 2} in scheduled()
     attempt(follow_up, queue="webhooks", run_id=run_id, number=7)
     assert {"queue": "webhooks", "run_id": run_id, "number": 8} not in scheduled()
-    assert any("60 messages are left for people" in title for title in told(run_id))
+    left = "60 of webhook · KeyError: <text>"
+    assert told_since(run_id) == [f"webhooks: follow-up 1: {left}", "webhooks: 60 messages are left for people"]
+    first, second = ["follow-up 1 comes", f"follow-up 1: {left}"], ["follow-up 2 comes", f"follow-up 7: {left}"]
+    assert after(run_id) == first + second
+    stops_one(run_id, delivered=60, bounced=5)
     assert sum(workers.done.values()) == 60
+
+
+def test_the_last_follow_up_is_refused(client: redis.Redis, workers: Workers) -> None:
+    """Nothing moves and no other comes: people are told why, and what is left for them."""
+    run_id = incident_run()
+    workers.stop()
+    client.lpush(LIVE, b"{}")  # the worker has gone, and something waits
+    done = attempt(follow_up, queue="webhooks", run_id=run_id, number=7)
+    assert state(done) == ("FAILED", "Refused")
+    assert client.llen(DLQ) == 60
+    assert told_since(run_id) == ["webhooks: 60 messages are left for people"]
+    assert any("refused by the pre-flight" in title for title in heard(ledger_id(done)))
+    why = "consumers: 1 in the live queue, and nobody took one in 5 s"
+    assert after(run_id) == ["follow-up 1 comes", f"follow-up 7: Nothing was moved. {why}"]
+    assert {"queue": "webhooks", "run_id": run_id, "number": 8} not in scheduled()
 
 
 def test_the_budget_of_an_hour_holds(client: redis.Redis, workers: Workers, tmp_path: Path) -> None:
@@ -183,10 +223,15 @@ def test_the_budget_of_an_hour_holds(client: redis.Redis, workers: Workers, tmp_
     (tmp_path / "dlq.toml").write_text(f"{RULES}budget_per_hour = 20\n")
     attempt(follow_up, queue="webhooks", run_id=run_id, number=1)
     assert client.llen(DLQ) == 40
+    assert told_since(run_id) == ["webhooks: follow-up 1: 40 of webhook · KeyError: <text>"]
     late = attempt(follow_up, queue="webhooks", run_id=run_id, number=2)
     assert state(late) == ("CANCELLED", "Postponed")
     assert client.llen(DLQ) == 40
     assert {"queue": "webhooks", "run_id": run_id, "number": 2} in scheduled()
+    put_off, again = after(run_id)[-2:]
+    assert put_off.startswith("follow-up 2: Nothing was moved: ")
+    assert "20" in put_off
+    assert again == "follow-up 2 comes"
 
 
 def test_quiet_hours_put_a_follow_up_off(client: redis.Redis, workers: Workers, tmp_path: Path) -> None:
@@ -200,6 +245,10 @@ def test_quiet_hours_put_a_follow_up_off(client: redis.Redis, workers: Workers, 
     assert state(late) == ("CANCELLED", "Postponed")
     assert client.llen(DLQ) == 60
     assert "quiet hours" in ((late.state and late.state.message) or "")
+    assert told_since(run_id) == []
+    begins, put_off, again = after(run_id)
+    assert put_off.startswith("follow-up 1: Nothing was moved: quiet hours until")
+    assert begins == again == "follow-up 1 comes"
 
 
 def test_dead_consumers_refuse_an_incident(client: redis.Redis) -> None:
@@ -209,10 +258,16 @@ def test_dead_consumers_refuse_an_incident(client: redis.Redis) -> None:
     assert state(done) == ("FAILED", "Refused")
     assert "no client of the broker waits" in ((done.state and done.state.message) or "")
     assert contents(client, DLQ) == truth
-    run_id = f"webhooks-{done.created:%Y-%m-%d-%H%M}-{done.id.hex[-6:]}"
-    assert any("refused by the pre-flight" in title for title in told(run_id))
-    with open_notebook(load_settings(), "webhooks") as notebook:
-        assert any(event.text.startswith("refused: consumers") for event in timeline(notebook, run_id))
+    run_id = ledger_id(done)
+    assert list(dict.fromkeys(heard(run_id)))[-1] == "webhooks: refused by the pre-flight"
+    (refused,) = [text for kind, text in story(run_id) if kind == "preflight"]
+    assert refused.startswith("refused: consumers: no client of the broker waits")
+    with open_queue(load_settings(), "webhooks") as (broker, _):
+        assert broker.run(run_id) is None
+    with get_client(sync_client=True) as server:
+        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[done.id]))
+        (card,) = [one for one in server.read_artifacts(artifact_filter=mine) if one.key == "preflight-webhooks"]
+    assert "no client of the broker waits" in str(card.data)
 
 
 def test_a_discard_needs_a_person(client: redis.Redis, tmp_path: Path) -> None:

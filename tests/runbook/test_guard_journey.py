@@ -18,7 +18,7 @@ from dlq.embedded.redis import EmbeddedRedis
 from dlq.engine.preview import Preview
 from dlq.engine.run import Kind, Request
 from dlq.pacing.pace import Pace
-from dlq.records.timeline import timeline
+from tests.journey import ends, story
 from tests.runbook.test_drain_journey import DLQ, LIVE, dlq
 
 pytestmark = pytest.mark.parametrize("flavour", ["redis"], indirect=True)
@@ -67,12 +67,6 @@ def a_worker(url: str) -> Iterator[None]:
         thread.join()
 
 
-def told(run_id: str) -> list[tuple[str, str]]:
-    """Give kind and text of a run's timeline."""
-    with open_notebook(load_settings(), "webhooks") as notebook:
-        return [(event.kind, event.text) for event in timeline(notebook, run_id)]
-
-
 def test_dead_consumers_refuse(client: redis.Redis) -> None:
     """Nobody waits: status 3, the reason in words, and no message has moved; the check alone says the same."""
     before = client.lrange(DLQ, 0, -1)
@@ -101,9 +95,10 @@ def test_an_override_is_remembered(client: redis.Redis) -> None:
     facts = client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{run['run_id']}")
     assert facts[b"override"] == b"workers start at noon"
     assert b"no client of the broker" in facts[b"overridden"]
-    lines = [text for kind, text in told(run["run_id"]) if kind == "override"]
+    lines = [text for kind, text in story(run["run_id"]) if kind == "override"]
     assert len(lines) == 1
     assert "workers start at noon" in lines[0]
+    ends(run["run_id"], "pending", ["override"], pending=40)
 
 
 def test_live_consumers_let_it_through(client: redis.Redis, server: EmbeddedRedis) -> None:
@@ -118,7 +113,8 @@ def test_live_consumers_let_it_through(client: redis.Redis, server: EmbeddedRedi
         "pass",
         "unknown",
     )
-    assert (run["redriven"], run["unexplained"], client.llen(DLQ)) == (40, 0, 0)
+    ends(run["run_id"], "delivered", [], delivered=40)
+    assert (run["redriven"], client.llen(DLQ)) == (40, 0)
 
 
 def test_a_full_live_queue_refuses(client: redis.Redis, tmp_path: Path) -> None:
@@ -140,7 +136,7 @@ def test_level_3_needs_a_person_and_remembers_who(client: redis.Redis, tmp_path:
     facts = client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{run['run_id']}")
     assert facts[b"approved_plan"].decode() == plan["hash"]
     assert b"gateway is back" in facts[b"approval"]
-    assert [kind for kind, _ in told(run["run_id"])].count("approval") == 2
+    ends(run["run_id"], "pending", ["approval", "approval"], "reason: gateway is back", pending=40)
     client.lpush(DLQ, *map(dead, range(8)))
     later = dlq("drain", "webhooks", *AT_ONCE)
     assert b"approval" not in client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{later['run_id']}")

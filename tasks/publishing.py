@@ -95,6 +95,7 @@ def publish_undone(queue: str, undone: Undone) -> None:
                 "put back": undone.withdrawn,
                 "out of reach": undone.out_of_reach,
                 "redriven again": undone.again,
+                "maybe there twice": undone.maybe_duplicated,
                 "undoes": undone.undoes,
                 "rollback": undone.run_id,
             }

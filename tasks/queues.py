@@ -106,6 +106,7 @@ def withdraw_run(queue: str, run_id: str, who: str, reason: str, rollback_id: st
                 done.redriven,
                 int(done.facts.get("out_of_reach", "0")),
                 int(done.facts.get("again", "0")),
+                done.maybe_duplicated,
             )
         undone = roll_back(broker, config, run_id, who, reason, rollback_id=rollback_id)
     get_run_logger().info("%d put back, %d out of reach", undone.withdrawn, undone.out_of_reach)

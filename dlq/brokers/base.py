@@ -150,6 +150,9 @@ class DeadLetterQueue(Protocol):
     def release(self, hold: Hold) -> None:
         """Give the lock back; does nothing when it is no longer ours."""
 
+    def settle(self, hold: Hold, run_id: str) -> dict[Place, int]:
+        """Find out how far a run came that `hold` is to take back; count what it may have sent and not recorded."""
+
     def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:
         """Begin pass number `step` of a run: freeze its selection at `length` messages (-1: all there are now)."""
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, REDRIVE, Batch, Place
-from dlq.brokers.rabbit_messages import pack, to_origin, to_queue
+from dlq.brokers.rabbit_messages import deliveries, pack, to_origin, to_queue
+from dlq.brokers.rabbit_notes import count_off, split_prints
 from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from concurrent.futures import Future
 
     from dlq.brokers.base import Hold, Route
     from dlq.brokers.rabbit_frames import Delivery, Outgoing
+    from dlq.brokers.rabbit_notes import Copies, Note
     from dlq.brokers.rabbit_reading import Pass
     from dlq.config.queues import QueueConfig
 
-_PRINT: Final = 8  # bytes of a fingerprint
+_TELLING: Final = 10  # messages that occur once, by which a batch is known again
+_MIXED: Final = 4_000  # messages that a pass holds beyond those that it is about
 _KEPT_WHOLE: Final = frozenset((EDIT[0], QUARANTINE[0], DROP[0]))  # the ledger keeps the original
 
 
@@ -36,6 +39,10 @@ class Lot:
     counts_as: str = "redriven"
     back: frozenset[int] = frozenset()
     """Places of messages that the broker could not route."""
+    found: dict[int, bytes] = field(default_factory=dict)
+    """By place: what was found to be, perhaps, a copy that the run left which is taken back."""
+    left_by: str = ""
+    """That run."""
 
     def entries(self, packed: bytes) -> bytes:
         """Leave out the ledger entries of what was not moved."""
@@ -59,6 +66,8 @@ class Lot:
         sent = [place for place, goal in enumerate(self.goals) if goal is not None]
         back = frozenset(sent[place] for place in returned)
         lot = Lot(self.taken, self.actions, self.goals, duplicates=self.duplicates, back=back)
+        lot.left_by = self.left_by
+        lot.found = {place: row for place, row in self.found.items() if place not in back}
         for place, (delivery, code) in enumerate(zip(self.taken, self.actions, strict=True)):
             if code == KEEP[0] or place in back:
                 continue
@@ -95,6 +104,7 @@ class Goals:
         back, to = names[route.source], names[route.redrive_to]
         origin = route.redrive_to is Place.LIVE and config.redrive_to == "x-death"
         redrive = (to_origin if origin else to_queue, to)
+        self._source, self._dlq = route.source, config.dlq
         self._ways = {
             KEEP[0]: (to_queue, back),
             REDRIVE[0]: redrive,
@@ -102,8 +112,8 @@ class Goals:
             QUARANTINE[0]: (to_queue, config.quarantine),
         }
 
-    def lot(self, batch: Batch, taken: list[Delivery], suspects: Suspects) -> Lot:
-        """Make the lot of a batch."""
+    def lot(self, batch: Batch, taken: list[Delivery], suspects: Suspects, copies: Copies) -> Lot:
+        """Make the lot of a batch. What it keeps that may be a copy goes to the DLQ, marked."""
         actions = batch.actions * len(taken) if len(batch.actions) == 1 else batch.actions
         lot, edited, ways = Lot(taken, actions), iter(batch.edited), self._ways
         for delivery, code in zip(taken, actions, strict=True):
@@ -118,17 +128,29 @@ class Goals:
             if code in _KEPT_WHOLE:
                 lot.originals += [f"{batch.sequence}:{lot.selected}", pack(delivery)]
             lot.selected += code != KEEP[0]
+        if copies:
+            self._find(lot, copies)
         return lot
+
+    def _find(self, lot: Lot, copies: Copies) -> None:
+        """Look in what a lot keeps for copies that the run left which is taken back."""
+        for place, (delivery, code) in enumerate(zip(lot.taken, lot.actions, strict=True)):
+            row = copies.find(self._source, delivery) if code == KEEP[0] else b""
+            if row:
+                lot.found[place], lot.left_by = row, copies.run_id
+                lot.duplicates += 1
+                lot.goals[place] = to_queue(self._dlq, delivery.header, delivery.body, copies.run_id)
 
 
 class Suspects:
     """Messages that an interrupted process may have moved before, by their fingerprints."""
 
-    def __init__(self, run_id: str = "", under_way: Iterable[bytes] = (), confirmed: Iterable[bytes] = ()) -> None:
-        """Take the fingerprints of batches: those under way, and those whose acknowledgement only may be lost."""
+    def __init__(self, run_id: str = "", under_way: Iterable[Note] = (), confirmed: Collection[Note] = ()) -> None:
+        """Take the notes of batches: those under way, and those whose acknowledgement only may be lost."""
         self._run_id = run_id
-        self._under_way = Counter(digest for some in under_way for digest in split_prints(some))
-        self._confirmed = Counter(digest for some in confirmed for digest in split_prints(some))
+        self._under_way = Counter(digest for note in under_way for digest in split_prints(note.prints))
+        self._confirmed = Counter(digest for note in confirmed for digest in split_prints(note.prints))
+        self._kept = {taken for note in confirmed for code, taken, _ in note.sent() if code == KEEP[0]}
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
@@ -137,24 +159,54 @@ class Suspects:
     def name(self, delivery: Delivery) -> str:
         """Name the run in which a message may have been moved before; "" if it was not."""
         digest = fingerprint(delivery.body)
-        for prints in (self._under_way, self._confirmed) if delivery.redelivered else (self._under_way,):
-            if prints[digest]:
-                prints[digest] -= 1
-                return self._run_id
+        if count_off(self._under_way, digest) or (delivery.redelivered and count_off(self._confirmed, digest)):
+            return self._run_id
         return ""
+
+    def came_back(self, front: Pass) -> list[tuple[Delivery, bool]]:
+        """Find near the front what was confirmed and stands there again, perhaps, though the pass is at its end.
+
+        Beside each message stands whether it was kept. A quorum queue mixes what it takes back of several consumers.
+        """
+        total = self._confirmed.total()
+        if not total:
+            return []
+        front.hold(total + _MIXED)
+        found = []
+        for delivery in front.held:
+            digest = fingerprint(delivery.body)
+            if delivery.redelivered and count_off(self._confirmed, digest):
+                found.append((delivery, digest in self._kept))
+        return found
+
+    def left(self, front: Pass) -> list[tuple[Delivery, bool]]:
+        """Find what was under way and did not come by in the pass, since a quorum queue has mixed what it took back."""
+        total = self._under_way.total()
+        if not total:
+            return []
+        front.hold(total + _MIXED)
+        return [
+            (delivery, True)
+            for delivery in front.held
+            if deliveries(delivery) and count_off(self._under_way, fingerprint(delivery.body))
+        ]
 
 
 def acknowledge_again(front: Pass, batch: int, prints: bytes) -> bool:
-    """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again, in order.
+    """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again.
 
-    Where all its messages are alike that cannot be told from newer ones; then they are moved again rather than lost.
-    Says whether it was acknowledged.
+    A quorum queue may have given it back in another order. Where it has few messages that occur once there, it cannot
+    be told from newer ones with the same bytes: then they are moved again rather than lost. Says whether it was
+    acknowledged.
     """
     digests = split_prints(prints)
-    front.hold(len(digests))
-    head = list(front.held)[: len(digests)]
-    again = [fingerprint(delivery.body) for delivery in head if delivery.redelivered]
-    found = again == digests and len(set(digests)) > 1
+    front.hold(2 * len(digests))
+    head = list(front.held)[: 2 * len(digests)]
+    stand = [fingerprint(delivery.body) for delivery in head]
+    times = Counter(stand)
+    found = Counter(stand[: len(digests)]) == Counter(digests)
+    found = found and all(delivery.redelivered for delivery in head[: len(digests)])
+    found = found and sum(times[digest] == 1 for digest in digests) >= _TELLING
     if found:
         front.acknowledge(front.take(len(digests)), batch)
     return found
@@ -180,8 +232,3 @@ def without_vanished(batch: Batch, gone: int) -> Batch:
     selected, edits = gone - actions[:gone].count(KEEP), actions[:gone].count(EDIT)
     entries, edited = batch.entries[selected * ENTRY_BYTES :], batch.edited[edits:]
     return replace(batch, messages=batch.messages[gone:], actions=actions[gone:], entries=entries, edited=edited)
-
-
-def split_prints(prints: bytes) -> list[bytes]:
-    """Take the fingerprints of a batch apart."""
-    return [prints[start : start + _PRINT] for start in range(0, len(prints), _PRINT)]

@@ -46,7 +46,10 @@ class RabbitPlaces:
         self._used = time.monotonic()
         if self.front is None:
             assert self._source is not None  # noqa: S101 - a pass has begun
+            spool = self._spools.get(self._source)
             self.drop_spool(self._source)
+            if spool is not None:
+                self.settled(self._source)  # what was looked at is to be back first
             self.front = Pass(self._intake(self._source, eager=True))
         return self.front
 

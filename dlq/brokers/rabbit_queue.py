@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pika
 
 from dlq.brokers.base import (
+    KEEP,
     MOVED,
     QUARANTINE,
     REDRIVE,
@@ -29,9 +30,10 @@ from dlq.brokers.base import (
 )
 from dlq.brokers.rabbit_channels import Publisher
 from dlq.brokers.rabbit_frames import packed
-from dlq.brokers.rabbit_ledger import UNSETTLED, RabbitLedger
+from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED, UNSETTLED, RabbitLedger
 from dlq.brokers.rabbit_lot import Flight, Goals, Lot, Suspects, vanished, without_vanished
 from dlq.brokers.rabbit_messages import to_queue, unpack
+from dlq.brokers.rabbit_notes import Copies, Note
 from dlq.brokers.rabbit_places import RabbitPlaces
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_ledger import now_ms
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from dlq.brokers.rabbit_frames import Outgoing
+    from dlq.brokers.rabbit_frames import Delivery, Outgoing
     from dlq.brokers.rabbit_reading import Pass
     from dlq.brokers.redis_wire import RedisWire
     from dlq.config.queues import QueueConfig
@@ -103,6 +105,7 @@ class RabbitQueue(RabbitLedger):
         self._depth = 0
         self._flights: deque[Flight] = deque()
         self._suspects = Suspects()
+        self._left: tuple[str, Copies] = ("", Copies())  # the rollback for which they were gathered
 
     # reading
 
@@ -133,16 +136,47 @@ class RabbitQueue(RabbitLedger):
 
     def begin(self, hold: Hold, route: Route, step: int, fields: dict[str, str], length: int = -1) -> RunRecord:
         """Begin pass number `step` of a run: freeze its selection; its front is taken when it is read."""
-        with suppress(BrokerUnreachableError):  # then what was under way is suspect, and found below
+        try:
             self._land()
+        except BrokerUnreachableError:  # what was under way is suspect, and is found by the same pass only
+            if self._pass is not None and self._pass[0].step < step:
+                raise
         self._forget()
-        known = super().run(hold.run_id)
-        depth = self._places.settled(route.source, known.remaining + known.kept if known else 0)
+        depth = self._places.settled(route.source, self._least(super().run(hold.run_id), route, step))
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
         self._pass, self._depth = (record, route.source), depth
         self._places.read_by_pass(route.source)
+        if not record.remaining and self._unheard_of(hold.run_id, route.source):
+            self._taken()  # the pass is at its end, and the broker may not have heard it
+            self._land()
         return record
+
+    def settle(self, hold: Hold, run_id: str) -> dict[Place, int]:
+        """Find out how far a run came that is to be taken back, and count what it may have sent besides.
+
+        What the ledger has of it and stands in the DLQ again is acknowledged. What was under way when its process died
+        may lie at its goals: the passes of `hold` take that to the DLQ, or mark the originals of what they do not find.
+        """
+        self._land()
+        self._forget()
+        self._left = (hold.run_id, Copies())
+        record, notes = super().run(run_id), self._notes(run_id)
+        if record is None or not notes:
+            return {}
+        open_ = any(name.isdigit() for name in notes)
+        depth = self._places.settled(Place.DLQ, record.remaining + record.kept if open_ else 0)
+        self._places.read_by_pass(Place.DLQ)
+        front = self._places.take_front()
+        suspect, confirmed = self._sort(record, Place.DLQ, front)
+        again = front.taken
+        heard = front.make_sure()
+        if heard:
+            self._wire.call(self._what("forget batches"), "HDEL", self._keys.posts(run_id), *heard)
+        self._forget()
+        self._places.settled(Place.DLQ, depth - again)
+        self._left = (hold.run_id, self._copies(record, suspect, confirmed))
+        return self._left[1].lie_in()
 
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
         """Note a batch and publish it; once all is confirmed, it is written and its messages are acknowledged.
@@ -157,13 +191,14 @@ class RabbitQueue(RabbitLedger):
         count = min(batch.count - gone, len(front.held))
         self._make_room()
         prints = b"".join(fingerprint(front.held[place].body) for place in range(count))
-        answer = self._post(hold, batch.sequence, prints)
+        batch = without_vanished(batch, gone)
+        answer = self._post(hold, batch.sequence, Note.of(route.source, batch, prints))
         if answer[0] == b"already":
             return Ready(Receipt(int(answer[1]), 0, self.depth(route.source), int(answer[2]), repeated=True))
-        batch, taken = without_vanished(batch, gone), front.take(count)
+        taken = front.take(count)
         if QUARANTINE in batch.actions:
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
-        lot = Goals(self.config, route).lot(batch, taken, self._suspects)
+        lot = Goals(self.config, route).lot(batch, taken, self._suspects, self._copies_for(hold))
         published = self._publish([goal for goal in lot.goals if goal is not None])
         self._flights.append(Flight(hold, route, batch, lot, front, published))
         self._depth -= lot.selected
@@ -195,14 +230,16 @@ class RabbitQueue(RabbitLedger):
         undoes: str | None,
         counts_as: str,
     ) -> int:
-        posted = self._post(hold, sequence, b"".join(fingerprint(body) for _, body in messages))
+        posted = self._post(hold, sequence, Note(None, b"".join(fingerprint(body) for _, body in messages), KEEP))
         if posted[0] == b"already":
             return int(posted[2])
-        returned = self._publish([to_queue(self.config.dlq, *message) for message in messages])
+        again = hold.run_id if posted[1] else ""  # who noted it may have published it
+        returned = self._publish([to_queue(self.config.dlq, *message, again) for message in messages])
         if places := self._outward.wait(self._what("put"), returned):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
         blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
-        batch, lot = Batch(sequence, 0, 0, (), REDRIVE), Lot([], b"", counts_as=counts_as)
+        batch = Batch(sequence, 0, 0, (), REDRIVE)
+        lot = Lot([], b"", counts_as=counts_as, duplicates=len(messages) if again else 0)
         self._write(hold.run_id, batch, blob, self.depth(Place.DLQ), undoes, lot).result()
         return len(messages)
 
@@ -244,8 +281,9 @@ class RabbitQueue(RabbitLedger):
         """Close the run in the ledger; nothing is held any longer."""
         self._land()
         if self._pass is not None:
-            self._taken()  # what a lost connection acknowledged in vain stands there again, when all is done, too
+            front = self._taken()  # what a lost connection acknowledged in vain stands there again, when all is done
             self._land()
+            self._mark(hold.run_id, self._pass[1], front, self._suspects.left(front))
         self._pass = None
         self._places.read_by_pass(None)
         super().finish(hold, state, fields)
@@ -329,6 +367,34 @@ class RabbitQueue(RabbitLedger):
             f" {self._lists[flight.route.source]}."
         )
 
+    def _mark_what_came_back(self, record: RunRecord, place: Place, front: Pass) -> None:
+        """Mark what stands there again, perhaps, when the pass is at its end and will not move it any more."""
+        self._mark(record.run_id, place, front, self._suspects.came_back(front))
+        if done := [name for name in self._notes(record.run_id) if name.isdigit() and int(name) <= record.sequence]:
+            self._wire.call(self._what("forget batches"), "HDEL", self._keys.posts(record.run_id), *done)
+
+    def _mark(self, run_id: str, place: Place, front: Pass, back: list[tuple[Delivery, bool]]) -> None:
+        """Mark messages of the front: what the pass kept stays at its place, what it moved goes to the DLQ."""
+        if not back:
+            return
+        names = {True: self._lists[place], False: self.config.dlq}
+        goals = [to_queue(names[kept], delivery.header, delivery.body, run_id) for delivery, kept in back]
+        self._outward.wait(self._what("publish"), self._publish(goals))
+        front.acknowledge_some([delivery for delivery, _ in back])
+        self._wire.call(self._what("count"), "HINCRBY", self._keys.run(run_id), MAYBE_DUPLICATED, len(back))
+
+    def _copies_for(self, hold: Hold) -> Copies:
+        """Give what the run that this one takes back may have left somewhere."""
+        run_id, copies = self._left
+        return copies if run_id == hold.run_id else Copies()
+
+    @staticmethod
+    def _least(known: RunRecord | None, route: Route, step: int) -> int:
+        """Say how many messages there must be at the source of a pass that another process began."""
+        if known is None or known.step != step:
+            return 0
+        return known.remaining + (known.kept if step == 0 and not route.undoes else 0)
+
     def _forget(self) -> None:
         """Forget the pass and what is under way; the ledger knows how far that came."""
         self._pass = None
@@ -353,6 +419,9 @@ class RabbitQueue(RabbitLedger):
         fresh = self._places.front is None
         front = self._places.take_front()
         if fresh:
-            record, _ = self._pass
-            self._suspects = self._catch_up(self._record(self._keys, record.run_id) or record, front)
+            record, place = self._pass
+            record = self._record(self._keys, record.run_id) or record
+            self._suspects = self._catch_up(record, place, front)
+            if not record.remaining:
+                self._mark_what_came_back(record, place, front)
         return front

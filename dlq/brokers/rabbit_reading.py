@@ -173,6 +173,12 @@ class Pass:
         heard, self.unheard = self.unheard, []
         return heard
 
+    def acknowledge_some(self, some: Collection[Delivery]) -> None:
+        """Acknowledge messages that are held, wherever among them they stand."""
+        tags = {delivery.tag for delivery in some}
+        self._intake.acknowledge_each(sorted(tags))
+        self.held = deque(delivery for delivery in self.held if delivery.tag not in tags)
+
     def give_back(self, taken: Sequence[Delivery], back: Collection[int], batch: int) -> None:
         """Settle messages one by one: those at the places `back` go back to the queue, the others are acknowledged."""
         self.unheard.append(batch)

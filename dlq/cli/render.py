@@ -106,6 +106,7 @@ def result_json(record: RunRecord, outcome: Outcome) -> dict[str, Any]:
         "scanned": record.scanned,
         **{name: getattr(outcome, name) for name in names},
         "arrived": outcome.arrived,
+        "maybe_duplicated": record.maybe_duplicated,
         "verdict": outcome.verdict,
         "breaker": outcome.breaker or None,
         "stopped": [asdict(seen) for seen in stopped(record)],
@@ -143,6 +144,8 @@ def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> N
     if outcome.breaker:
         out.print(f"the drain was stopped: {outcome.breaker}")
     out.print(outcome.conservation)
+    if record.doubt:
+        out.print(f"note: {record.doubt}.")
     if not outcome.exact:
         out.print(
             "note: a later run, or somebody else, took messages out of the DLQ; bounces were looked for in all of it."

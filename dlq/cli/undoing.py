@@ -28,7 +28,7 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
             agree(f"Take back run {run} ({record.selected:,} messages of {config.name})?")
         undone = roll_back(broker, config, run, whoami(), reason)
         outcome = verify(broker, run, Reading.of(config))
-        after = find_run(broker, run)
+        after, done = find_run(broker, run), find_run(broker, undone.run_id)
     if as_json:
         emit({**result_json(after, outcome), "rollback": asdict(undone)})
         return
@@ -38,6 +38,8 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
         out.print(f"{undone.out_of_reach:,} could not be undone: workers, or somebody else, had taken them already")
     if undone.again:
         out.print(f"{undone.again:,} were redriven once more by a later run: roll that run back first")
+    if done.doubt:
+        out.print(f"note: {done.doubt}.")
     out.print(outcome.conservation)
 
 

@@ -20,7 +20,7 @@ from dlq.engine.multiset import DigestSet
 from dlq.engine.run import Kind, find_run, new_run_id
 from dlq.engine.sift import Sift, Verdict
 from dlq.engine.verify import newest_first
-from dlq.errors import ArchiveError, BadArgumentError, DlqError
+from dlq.errors import ArchiveError, BadArgumentError, DeliveryLimitError, DlqError
 from dlq.records.ledger import ENTRY_COLUMNS, ORIGINAL, entry_prefix, fingerprint
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Undone:
     """Taken by workers (or by somebody else) before this rollback: these cannot be undone."""
     again: int
     """Redriven once more by a later run, and so no longer this run's to withdraw: roll that run back first."""
+    maybe_duplicated: int = 0
+    """Under way when the run's process died, so that nobody knows whether they were sent: marked in the DLQ."""
 
 
 class Neighbours(NamedTuple):
@@ -143,20 +145,23 @@ def roll_back(
 def _take_back(queue: DeadLetterQueue, hold: Hold, undone: RunRecord, said: dict[str, str]) -> Undone:
     """Do the passes, and close the rollback."""
     claim(queue, undone.run_id, hold.run_id)
+    unrecorded = queue.settle(hold, undone.run_id)
+    if not queue.capabilities.exactly_once and queue.run(hold.run_id) is not None:
+        queue.annotate(hold.run_id, {"resumed": "yes"})
     now, before = str(int(time.time() * 1000)), str(queue.depth(Place.DLQ))
     fields = {**said, "kind": Kind.ROLLBACK.value, "undoes": undone.run_id, "started_at": now, "dlq_before": before}
     again = _redriven_again(queue, undone)
-    _withdraw(queue, hold, undone, fields, again)
+    _withdraw(queue, hold, undone, fields, again, unrecorded)
     _put_dropped_back(queue, hold, undone)
     _turn(queue, hold)
-    withdrawn = find_run(queue, hold.run_id).redriven
+    done = find_run(queue, hold.run_id)
     after = find_run(queue, undone.run_id)
     out_of_reach = max(0, after.selected - after.rolled_back - len(again))
     queue.finish(hold, "done", {"out_of_reach": str(out_of_reach), "again": str(len(again))})
     queue.annotate(undone.run_id, {"state": "rolled_back"})
     _tell_archive(undone, {"restored_by": hold.run_id})
     queue.release(hold)
-    return Undone(hold.run_id, undone.run_id, withdrawn, out_of_reach, len(again))
+    return Undone(hold.run_id, undone.run_id, done.redriven, out_of_reach, len(again), done.maybe_duplicated)
 
 
 def _tell_archive(undone: RunRecord, facts: dict[str, str]) -> None:
@@ -170,18 +175,24 @@ def _tell_archive(undone: RunRecord, facts: dict[str, str]) -> None:
 
 
 def _withdraw(
-    queue: DeadLetterQueue, hold: Hold, undone: RunRecord, fields: dict[str, str], again: list[bytes]
+    queue: DeadLetterQueue,
+    hold: Hold,
+    undone: RunRecord,
+    fields: dict[str, str],
+    again: list[bytes],
+    unrecorded: Mapping[Place, int],
 ) -> None:
-    """Sift the live queue, then the quarantine, for what the run put there.
+    """Sift the live queue, then the quarantine, for what the run put there, and what it may have without saying so.
 
     In the live queue may be messages that have the very bytes of ours. Those are left at first, unless they stand
-    beside one that was pushed with them; a second pass then takes as many of them as are still ours.
+    beside one that was pushed with them; a second pass then takes as many of them as are still ours. There is one, too,
+    where an interrupted rollback goes on at a broker that may have given back in another order what it held.
     """
     passes = ((_LIVE, Place.LIVE, b"me"), (_TWINS, Place.LIVE, b"me"), (_QUARANTINE, Place.QUARANTINE, b"q"))
     for step, place, actions in passes:
         route = Route(place, Place.DLQ, undone.run_id)
-        concerned = undone.redriven if place is Place.LIVE else undone.quarantined
-        if step == _TWINS and not find_run(queue, hold.run_id).facts.get("twins"):
+        concerned = (undone.redriven if place is Place.LIVE else undone.quarantined) + unrecorded.get(place, 0)
+        if step == _TWINS and not find_run(queue, hold.run_id).facts.keys() & {"twins", "resumed"}:
             concerned = 0
         record = queue.begin(hold, route, step, fields if step == _LIVE else {}, -1 if concerned else 0)
         if record.step > step or not record.remaining:
@@ -199,9 +210,15 @@ def _withdraw(
 
 
 def _twins(queue: DeadLetterQueue, undone: RunRecord, outstanding: DigestSet) -> dict[bytes, Neighbours]:
-    """Find what lies in the live queue more often than we put it there, and what we pushed beside it."""
+    """Find what lies in the live queue more often than we put it there, and what we pushed beside it.
+
+    Nothing, where a look is refused: then of messages with the same bytes any may be taken for ours.
+    """
     seen = newest_first(queue, Place.LIVE, [(0, queue.depth(Place.LIVE))])
-    more = outstanding.surplus(b"".join(map(fingerprint, chunk)) for chunk in seen)
+    try:
+        more = outstanding.surplus(b"".join(map(fingerprint, chunk)) for chunk in seen)
+    except DeliveryLimitError:
+        more = b""
     if not more:
         return {}
     wanted = np.frombuffer(more, dtype="<u8")

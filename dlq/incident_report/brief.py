@@ -34,6 +34,8 @@ def brief(story: Story, zone: tzinfo, path: str = "") -> str:
     lines += ["", "## Timeline", "", *markdown(table(chronicle(story, None, ()), zone))]
     outcome = Table.of(frames.outcome_frame(story.outcome, story.names), counted="redriven")
     lines += ["", "## Outcome by signature", "", *markdown(outcome)]
+    if story.record.doubt:
+        lines += ["", f"{story.record.doubt}."]
     if not story.outcome.exact:
         lines += ["", "Somebody else took messages out of the DLQ meanwhile: bounces were looked for in all of it."]
     if path:

@@ -118,6 +118,21 @@ class RunRecord:
         return self.redriven + self.quarantined + self.dropped
 
     @property
+    def maybe_duplicated(self) -> int:
+        """Count the messages that may be there twice, of which one is marked: only brokers with confirms have such."""
+        return int(self.facts.get("maybe_duplicated") or 0)
+
+    @property
+    def doubt(self) -> str:
+        """Tell people of messages that may be there twice; empty when there are none."""
+        if not self.maybe_duplicated:
+            return ""
+        return (
+            f"{self.maybe_duplicated:,} messages were under way when a process or connection died and may be there"
+            " twice; they have the header x-dlq-drain-duplicate"
+        )
+
+    @property
     def undoes(self) -> str | None:
         """Name the run that this one takes back, if it is a rollback."""
         return self.facts.get("undoes") or None

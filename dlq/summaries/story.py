@@ -58,6 +58,7 @@ class Story:
             **row,
             "redriven": self.record.redriven,
             "kept": self.record.kept,
+            "maybe_duplicated": self.record.maybe_duplicated,
             "conservation": self.outcome.conservation,
             "verdict": self.outcome.verdict,
             "success_rate": success_of(self.record.facts),

@@ -110,6 +110,10 @@ class Trial:
         assert record.state == "done"
         return record
 
+    def begin(self, death: Sabotage) -> None:
+        """Drain once, and die or not; the run stays as it is."""
+        self._start(Order(self.world.url, "drain", RUN, self.job), iter((death,)))
+
     def drain(self, deaths: Iterator[Sabotage]) -> Counts:
         """Drain and resume until done; compare."""
         record = self.work(deaths)

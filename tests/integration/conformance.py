@@ -175,7 +175,7 @@ class RabbitDesk(Desk):
     """A queue of RabbitMQ, with its ledger on a Redis."""
 
     def __init__(self, rabbit: EmbeddedRabbit, redis_url: str, kind: str = "classic") -> None:
-        self.rabbit, self.redis_url = rabbit, redis_url
+        self.rabbit, self.redis_url, self.kind = rabbit, redis_url, kind
         self.client = redis.Redis.from_url(redis_url)
         self.connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
         self.channel = self.connection.channel()

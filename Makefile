@@ -7,7 +7,7 @@ TESTS = tests/unit tests/simulation tests/integration tests/runbook tests/kubern
 SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq demo test test-kubernetes simulate check chaos bench lock clean
+.PHONY: help install ensure-redis ensure-prometheus ensure-chromium ensure-rabbitmq demo test test-kubernetes simulate check sabotage chaos bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ check: install ## ruff, formatting, types, import contracts
 	$(PYTHON_BIN)/ruff format --check
 	$(PYTHON_BIN)/mypy $(PACKAGES)
 	$(PYTHON_BIN)/lint-imports
+
+sabotage: install ensure-redis ## breaks the code under each operator's journey, and demands that it fails
+	$(PYTHON_BIN)/python -m tests.sabotage
 
 chaos: install ensure-redis ensure-rabbitmq ## the chaos tests with 200 kills on each broker
 	DLQ_CHAOS_KILLS=200 $(PYTEST) tests/chaos --timeout 3600

@@ -126,6 +126,11 @@ class Crossings:
                     self._finish(step)
         self._see_forgotten()
 
+    def wait(self, place: Place) -> None:
+        """Wait until as many replicas as the settings ask for have what was written in the slot of a place."""
+        if self._replicas:
+            self._wire.wait(self._books[place].dlq, self._replicas)
+
     # inside
 
     def _steps(self, leg: Leg, found: Messages, undoes: str | None, ledger: tuple[bytes, bytes] | None) -> list[_Step]:
@@ -174,8 +179,7 @@ class Crossings:
 
     def _finish(self, step: _Step) -> None:
         step.reply.result()
-        if self._replicas:
-            self._wire.wait(self._books[step.goal].dlq, self._replicas)
+        self.wait(step.goal)
         if step.last:
             self._forget(step.leg)
 

@@ -16,7 +16,7 @@ from redis.exceptions import AskError, MovedError, RedisError, TryAgainError
 from dlq.brokers.redis_address import Seeds, node_client
 from dlq.brokers.redis_errors import explain
 from dlq.brokers.redis_wire import CLUSTER_SCRIPTS, RABBIT_SCRIPTS, SCRIPTS, Wire
-from dlq.errors import BrokerError, BrokerUnreachableError
+from dlq.errors import BrokerBusyError, BrokerError, BrokerUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ class ClusterWire:
         wire = self._wire(self._owner(key))
         reached = int(wire.call(what, "WAIT", replicas, int(self.timeout * 500)))
         if reached < replicas:
-            raise BrokerUnreachableError(f"{what}: only {reached} have the last write.")
+            raise BrokerBusyError(f"{what}: only {reached} have the last write, and DLQ_WAIT_REPLICAS asks for more.")
 
     def follow(self, command: _Command, redirected: RedirectedError) -> Any:
         """Send a command again, where its slot is now."""
@@ -127,7 +127,10 @@ class ClusterWire:
                 return self._at(command, redirected).result()
             except RedirectedError as exc:
                 redirected = exc
-        raise BrokerUnreachableError(f"{command.what}: the slot of {command.key} is still moving.")
+        raise BrokerBusyError(
+            f"{command.what}: the slot of {command.key} is on its way between two nodes; `redis-cli --cluster check`"
+            " tells whether that goes on, and `--cluster fix` ends what broke off."
+        )
 
     def masters(self) -> list[Wire]:
         """Give the wire to each master, to ask it about itself."""

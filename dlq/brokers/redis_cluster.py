@@ -20,7 +20,7 @@ from dlq.brokers.redis_lists import RedisLists
 from dlq.errors import DlqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dlq.brokers.cluster_wire import ClusterWire
     from dlq.config.settings import QueueConfig
@@ -160,7 +160,21 @@ class RedisClusterQueue(RedisLists):
         receipt = self._receipt(batch.hold, answer)
         if batch.leg.goals and receipt.committed:
             self._crossings.begin(batch.leg, answer, batch.reads, batch.undoes)
+        elif receipt.selected:  # dropped: nothing of it goes to another slot
+            self._crossings.wait(Place.DLQ)
         return receipt
+
+    def unstash(self, hold: Hold, undoes: str, sequence: int, fields: Sequence[str], entries: bytes) -> int:
+        """Put dropped originals of a run back into the DLQ; return how many were."""
+        count = super().unstash(hold, undoes, sequence, fields, entries)
+        self._crossings.wait(Place.DLQ)
+        return count
+
+    def put(self, hold: Hold, sequence: int, messages: Sequence[bytes], entries: bytes) -> int:
+        """Put messages from outside at the producer's end of the DLQ, oldest first; the same sequence is done once."""
+        count = super().put(hold, sequence, messages, entries)
+        self._crossings.wait(Place.DLQ)
+        return count
 
     def _undone_by(self, run_id: str) -> str | None:
         """Say which run a rollback takes back."""

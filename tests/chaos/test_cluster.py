@@ -16,8 +16,11 @@ from dlq.brokers.cluster_wire import ClusterWire
 from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.config.queues import QueueConfig
+from dlq.embedded.cluster import ask, until
+from dlq.engine.rollback import roll_back
 from dlq.engine.run import Kind, Request, Run, start
 from dlq.engine.sift import Wave
+from dlq.errors import BrokerUnreachableError
 from dlq.messages.selectors import Selector
 from dlq.pacing.drive import drive
 from dlq.pacing.pace import Pace
@@ -71,6 +74,43 @@ def test_a_master_that_is_killed_costs_no_message(cluster: TestCluster, place: P
     assert queue.depth(Place.DLQ) == 0
     queue.close()
     client.close()
+
+
+def test_what_is_dropped_and_put_back_waits_for_the_replica(cluster: TestCluster) -> None:
+    """While the replica of the DLQ's slot is gone neither is called done; repeated when it is back, each is once."""
+    client = RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port)
+    messages = [b'{"type":"webhook","id":"m%d"}' % number for number in range(20)]
+    client.lpush(CONFIG.dlq, *messages)
+    replica = cluster.nodes[3 + cluster.nodes.index(cluster.owner(key_slot(CONFIG.dlq.encode())))]
+    queue = RedisClusterQueue(CONFIG, ClusterWire(Seeds.of(cluster.url), timeout=2), replicas=1)
+    request = Request(Kind.DISCARD, "chaos", selector=Selector(types=("webhook",)))
+
+    def discard() -> None:
+        run = start(queue, CONFIG, request, "d1")
+        run.wave(1)
+        run.finish()
+
+    for work in (discard, lambda: roll_back(queue, CONFIG, "d1", "chaos")):
+        replica.stop()
+        with pytest.raises(BrokerUnreachableError, match="replica"):
+            work()
+        queue.close()
+        client.delete(f"dlq-drain:{{{CONFIG.dlq}}}:lock")
+        replica.start()
+        until(lambda: b"state=online" in info(cluster, CONFIG.dlq))
+        work()
+    assert Counter(queue.read(Place.DLQ, 0, 100).result()) == Counter(messages)
+    record = queue.run("d1")
+    assert record is not None
+    assert (record.dropped, record.rolled_back) == (20, 20)
+    queue.close()
+    client.close()
+
+
+def info(cluster: TestCluster, key: str) -> bytes:
+    """Ask the master of a key about its replicas."""
+    said: bytes = ask(cluster.owner(key_slot(key.encode())), "INFO", "replication")
+    return said
 
 
 def master_client(client: RedisCluster, key: str) -> redis.Redis:

@@ -11,6 +11,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
 
+from dlq.engine.verify import verify
+from dlq.messages.reading import Reading
 from dlq.records.ledger import RunRecord
 from tests.chaos.drainer import ONCE, PACE, Fuse, Job, Order, fused
 from tests.chaos.truth import Counts, Expected, World, compare_places, kind_of, make_messages
@@ -118,6 +120,7 @@ class Trial:
         """Drain and resume until done; compare."""
         record = self.work(deaths)
         expected = expected_after(self.job, self.dlq, self.live)
+        self._is_explained()
         counts = compare_places(self.world, expected, record.selected)
         counts.kills = self.kills
         if self.world.ordered and counts.lost == counts.duplicated == counts.unexpected == 0:
@@ -139,6 +142,7 @@ class Trial:
         assert record is not None
         assert record.state == "rolled_back"
         assert record.rolled_back == record.selected
+        self._is_explained()
         counts = compare_places(self.world, Expected(self.dlq, self.live), 0)
         counts.kills = self.kills - before
         if self.world.ordered and counts.lost == counts.duplicated == counts.unexpected == 0:
@@ -160,6 +164,15 @@ class Trial:
             assert "LockedError" in done.stderr, done.stderr
             return False
         return True
+
+    def _is_explained(self) -> None:
+        """Insist that the run's books close."""
+        queue = fused(self.world.config, self.world.url, Fuse())
+        try:
+            outcome = verify(queue, RUN, Reading.of(self.world.config))
+        finally:
+            queue.close()
+        assert outcome.unexplained == 0, outcome.conservation
 
     def _record(self, run_id: str) -> RunRecord | None:
         queue = fused(self.world.config, self.world.url, Fuse())

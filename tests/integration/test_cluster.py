@@ -6,6 +6,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +21,11 @@ from dlq.brokers.redis_address import Seeds
 from dlq.brokers.redis_cluster import RedisClusterQueue
 from dlq.brokers.redis_list import RedisListQueue
 from dlq.config.settings import load_settings
+from dlq.engine.discard import discard
+from dlq.engine.restore import restore
 from dlq.engine.rollback import roll_back
 from dlq.engine.run import Kind, Request, start
-from dlq.errors import BrokerUnreachableError, WrongKeyTypeError
+from dlq.errors import BrokerBusyError, BrokerUnreachableError, WrongKeyTypeError
 from dlq.messages.edits import Edit
 from dlq.messages.selectors import Selector
 from tests.clusters import TestCluster
@@ -146,6 +150,50 @@ def test_a_rollback_cut_off_at_any_command_is_finished_by_the_next(
     assert last > 20
 
 
+@pytest.mark.parametrize("lost_reply", [False, True], ids=["before", "reply lost"])
+@pytest.mark.parametrize("ledger", ["there", "gone"])
+def test_a_discard_and_its_restore_cut_off_at_any_command(
+    desk: ClusterDesk, tmp_path: Path, ledger: str, *, lost_reply: bool
+) -> None:
+    """What was dropped comes back once, out of the ledger or out of the archive, whichever command was the last."""
+    request = JOBS["selective"]
+    discarding = replace(request, kind=Kind.DISCARD)
+
+    for work in ("discard", "restore"):
+        last, cut = 0, True
+        while cut:
+            last += 1
+            place = f"{tmp_path}/{work}-{last}"
+            desk.client.flushall(target_nodes="primaries")
+            desk.put(*LETTERS)
+            if work == "discard":
+                cut = cut_off(
+                    desk, last, lambda q, p=place: discard(q, CONFIG, discarding, "d1", p), lost_reply=lost_reply
+                )
+            written, record = discard(desk.queue, CONFIG, discarding, "d1", place)
+            assert (written.messages, record.dropped) == (6, 6), last
+            assert desk.show() == WEBHOOKS, last
+            if ledger == "gone":
+                forget_run(desk, "d1")
+            if work == "restore":
+                cut = cut_off(
+                    desk, last, lambda q, w=written: restore(q, CONFIG, w.address, "ada"), lost_reply=lost_reply
+                )
+            for _ in range(2):
+                desk.client.delete(f"dlq-drain:{{{CONFIG.dlq}}}:lock")  # as if it had expired
+                restore(desk.queue, CONFIG, written.address, "ada")
+            assert Counter(desk.show()) == Counter(LETTERS), (work, last)
+            assert left_over(desk) == [], (work, last)
+        assert last > 10
+
+
+def forget_run(desk: ClusterDesk, name: str) -> None:
+    """Forget a run, as the ledger does after its days."""
+    for node in desk.client.get_primaries():
+        for key in node.redis_connection.keys(f"dlq-drain:*:run:{name}*"):
+            desk.client.delete(key)
+
+
 @pytest.mark.parametrize("place", list(Place))
 def test_slots_may_move_while_a_run_works(desk: ClusterDesk, redis_cluster: TestCluster, place: Place) -> None:
     """The slot of one of the lists is moved from master to master, key by key, all the time."""
@@ -174,6 +222,32 @@ def test_slots_may_move_while_a_run_works(desk: ClusterDesk, redis_cluster: Test
         stopped.set()
         mover.join()
     assert desk.show() == many
+    assert left_over(desk) == []
+
+
+def test_a_slot_that_is_left_on_two_nodes_is_told(
+    desk: ClusterDesk, redis_cluster: TestCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resharding that broke off: the error says what the matter is; when it is mended the run goes on."""
+    monkeypatch.setattr("dlq.brokers.cluster_wire._HOPS", 3)
+    desk.put(*LETTERS)
+    run = start(desk.queue, CONFIG, JOBS["drain"], "r1")
+    run.wave(1, 4)
+    slot = key_slot(CONFIG.dlq.encode())
+    home = redis_cluster.owner(slot)
+    there = next(node for node in redis_cluster.masters() if node is not home)
+
+    def broken_off() -> None:
+        raise Cut
+
+    with pytest.raises(Cut):
+        redis_cluster.move_slot(slot, there, broken_off)
+    with pytest.raises(BrokerBusyError, match="--cluster fix"):
+        run.wave(2, 4)
+    desk.queue.close()
+    redis_cluster.move_slot(slot, there)
+    drain_in_waves(desk.queue, JOBS["drain"])  # type: ignore[arg-type]
+    assert desk.show(Place.LIVE) == LETTERS
     assert left_over(desk) == []
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dlq.brokers.rabbit_frames import Confirms, Incoming, publish_frames, take_frames, write
+from dlq.brokers.rabbit_frames import Confirms, Incoming, publish_frames, take_frames, unpacked, write
 from dlq.brokers.rabbit_wire import explain, fail, settle
 from dlq.errors import BrokerError, BrokerUnreachableError, DlqError
 
@@ -90,14 +90,17 @@ class Publisher:
         self._wire.soon(send)
         return future
 
-    def _on_return(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+    def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         """Find the returned message: a return comes before the confirm, in the order of publishing."""
+        goal = (method.exchange, method.routing_key, body)
         for lot in self._open:
-            for place in range(lot.returned[-1] + 1 if lot.returned else 0, len(lot.messages)):
-                message = lot.messages[place]
-                if message.body == body and message.routing_key == method.routing_key:
-                    lot.returned.append(place)
-                    return
+            behind = range(lot.returned[-1] + 1 if lot.returned else 0, len(lot.messages))
+            alike = [place for place in behind if _goal(lot.messages[place]) == goal]
+            # An exchange may route by headers; what a broker has changed in them is found by the rest.
+            same = (place for place in alike if unpacked(lot.messages[place].header) == properties)
+            if alike:
+                lot.returned.append(next(same, alike[0]))
+                return
 
     def _on_confirm(self, tag: int, multiple: bool, refused: bool) -> None:  # noqa: FBT001 - as the protocol has it
         for lot in self._open:
@@ -117,6 +120,10 @@ class Publisher:
             message = lot.messages[0]
             fail(lot.future, explain(reason, "publish", message.exchange or message.routing_key))
         self._open.clear()
+
+
+def _goal(message: Outgoing) -> tuple[str, str, bytes]:
+    return message.exchange, message.routing_key, message.body
 
 
 class Stream:

@@ -29,6 +29,8 @@ class RabbitPlaces:
         self._spools: dict[Place, Spool] = {}
         self._source: Place | None = None
         self._used = 0.0
+        self.taken_at = 0.0
+        """When the front was taken, by the monotonic clock."""
         self.front: Pass | None = None
         """What a pass holds, once it was taken."""
 
@@ -50,7 +52,7 @@ class RabbitPlaces:
             self.drop_spool(self._source)
             if spool is not None:
                 self.settled(self._source)  # what was looked at is to be back first
-            self.front = Pass(self._intake(self._source, eager=True))
+            self.front, self.taken_at = Pass(self._intake(self._source, eager=True)), time.monotonic()
         return self.front
 
     def give_back(self) -> None:
@@ -62,6 +64,10 @@ class RabbitPlaces:
     def idle(self) -> float:
         """Give the seconds since the front was last used; 0 when none is held."""
         return time.monotonic() - self._used if self.front is not None or self._spools else 0.0
+
+    def lasting(self) -> float:
+        """Give the seconds since the front was taken; 0 when none is held."""
+        return time.monotonic() - self.taken_at if self.front is not None else 0.0
 
     def depth(self, place: Place) -> int:
         """Count the messages at a place, those that we hold among them."""

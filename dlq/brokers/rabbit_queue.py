@@ -55,6 +55,7 @@ _FLIGHTS: Final = 8  # batches whose confirms may be still to come
 _FLIGHT_BYTES: Final = 8 * 1024 * 1024
 _UNHEARD: Final = UNSETTLED // 2  # acknowledgements that may be lost with the connection
 _HELD_SECONDS: Final = 300.0  # a pause so long gives back what is held: the broker takes it after 30 minutes
+_FRONT_SECONDS: Final = 900.0  # and a pass that goes on does so this often: its youngest message has waited as long
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
 
@@ -271,10 +272,10 @@ class RabbitQueue(RabbitLedger):
         return [None if found is None else unpack(found)[1] for found in super().originals(run_id, fields)]
 
     def renew(self, hold: Hold) -> None:
-        """Keep the lock, or raise LockLostError. In a long pause what is held is given back."""
+        """Keep the lock, or raise LockLostError. What was held for long is given back."""
         super().renew(hold)
         self._land()
-        if self._places.idle() > self._held_seconds:
+        if self._places.idle() > self._held_seconds or self._places.lasting() > _FRONT_SECONDS:
             self._places.give_back()
 
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:

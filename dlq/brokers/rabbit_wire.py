@@ -21,6 +21,7 @@ from dlq.errors import AuthError, BrokerError, BrokerUnreachableError, DlqError,
 
 _NOT_FOUND: Final = 404
 _REFUSED: Final = 403
+_PRECONDITION: Final = 406
 
 
 class RabbitWire:
@@ -169,6 +170,9 @@ def explain(reason: Exception, what: str, queue: str) -> DlqError:
             return QueueMissingError(f"{what}: RabbitMQ has no {queue or 'such queue or exchange'}.")
         if reason.reply_code == _REFUSED:
             return AuthError(f"{what}: the user lacks a permission ({reason.reply_text}).")
+        if reason.reply_code == _PRECONDITION and "acknowledgement" in reason.reply_text:
+            said = "RabbitMQ took back what was held for longer than its `consumer_timeout`"
+            return BrokerUnreachableError(f"{what}: {said}.")  # it all stands in the queue again: one goes on
         return BrokerError(f"{what}: RabbitMQ closed the channel ({reason.reply_code} {reason.reply_text}).")
     cause = _cause(reason)
     if isinstance(cause, ssl.SSLError):

@@ -23,7 +23,7 @@ from dlq.pacing.tallies import Tallies
 from dlq.pacing.watch import Watch
 from dlq.pacing.windows import Action, Decision, Seen, State
 from dlq.records.stop import asked
-from dlq.records.timeline import tell
+from dlq.records.timeline import tell, tell_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +105,11 @@ class Loop:
             )
         if facts:
             self.run.queue.annotate(self.run.run_id, facts)
+        if self.run.request.kind is Kind.DRAIN and (aside := self.run.record.quarantined):
+            after = self.run.config.loop.poison_after
+            were = "message that had bounced was" if aside == 1 else "messages that had bounced were"
+            text = f"{aside:,} {were} put into the quarantine: {after} times is the limit"
+            tell_once(self._notebook, self.run.run_id, "poison", "poison", text)
         if step.action is Action.TRIP:
             tell(self._notebook, self.run.run_id, "breaker", f"the drain was stopped: {step.why}")
         return self.run.finish(step.state, step.why)

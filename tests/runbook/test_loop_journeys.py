@@ -22,7 +22,7 @@ from dlq.cli import main
 from dlq.config.settings import load_settings
 from dlq.embedded.redis import EmbeddedRedis
 from dlq.engine.bounces import poison
-from tests.journey import ends
+from tests.journey import ends, story
 from tests.simworkers import Body, Workers
 
 pytestmark = [pytest.mark.parametrize("flavour", ["redis"], indirect=True), pytest.mark.timeout(120)]
@@ -182,7 +182,11 @@ def test_what_bounces_again_and_again_is_put_aside(workers: Workers) -> None:
     with open_notebook(load_settings(), "webhooks") as notebook:
         histories = poison(notebook, 2)
     assert {len(history.returns) for history in histories.values()} == {2}
-    ends(third["run_id"], "bounced", [], quarantined=again["bounced"], bounced=third["redriven"])
+    assert (
+        "poison",
+        f"{again['bounced']} messages that had bounced were put into the quarantine: 2 times is the limit",
+    ) in story(third["run_id"])
+    ends(third["run_id"], "bounced", ["poison"], quarantined=again["bounced"], bounced=third["redriven"])
 
 
 def test_slow_workers(client: redis.Redis, workers: Workers) -> None:

@@ -33,7 +33,7 @@ from tasks.admission import (
     why_a_person,
 )
 from tasks.alerts import called_off
-from tasks.approving import form_text, remind_later
+from tasks.approving import form_text, notice_text, remind_later
 from tasks.following import postpone, reserve_budget
 from tasks.job import Job
 from tasks.telling import show_incident, tell_people
@@ -44,12 +44,28 @@ _MARGIN = timedelta(hours=1)  # our own time-out comes first: after Prefect's th
 
 
 class ApprovalForm(RunInput):
-    """The form in the Prefect UI. Its bounds do not outlive `with_initial_data`, so they are checked again."""
+    """The form in the Prefect UI, which sends every field: an empty one is refused there, and the run waits on.
 
-    answer: Literal["approve", "reject"] = Field(title="Answer", description="Whether the plan may be carried out.")
-    who: str = Field(title="Who", description="Your name: it stays in the ledger.", min_length=1, max_length=200)
-    why: str = Field(default="", title="Why", description="It stays in the ledger, too.", max_length=1_000)
-    limit: int = Field(default=0, title="Limit", description="Move at most so many instead. 0: as planned.", ge=0)
+    `why` has a default all the same, for programs that answer through the API and say none.
+    """
+
+    answer: Literal["approve", "reject"] = Field(
+        title="Answer", description="approve: the plan is carried out. reject: nothing is moved, and the run ends."
+    )
+    who: str = Field(
+        title="Who", description="Your name. It stays in the ledger.", min_length=1, max_length=200, pattern=r"\S"
+    )
+    why: str = Field(
+        default="",
+        title="Why",
+        description="Not to be left empty. It stays in the ledger, and people are told.",
+        min_length=1,
+        max_length=1_000,
+        pattern=r"\S",
+    )
+    limit: int = Field(
+        default=0, title="Limit", description="Move at most so many messages. 0: as many as planned.", ge=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,7 @@ def _answered(job: Job, plan: Plan, why: tuple[str, ...]) -> Admission:
             return Admission(job, _nobody_can_answer(job, question))
         remind_later(job.queue, job.run_id, question.asked)
         form = suspend_flow_run(
-            wait_for_input=ApprovalForm.with_initial_data(description=form_text(question.asked)),
+            wait_for_input=ApprovalForm.with_initial_data(description=form_text(question.asked, job, question.trouble)),
             key=f"{question.asked.plan.hash}-{question.attempt}",
             timeout=int((question.asked.until - question.asked.at + _MARGIN).total_seconds()),
         )
@@ -157,5 +173,5 @@ def _nobody_can_answer(job: Job, question: Question) -> State[Any]:
 def _tell_question(job: Job, question: Question) -> None:
     asked = question.asked
     title = f"{job.queue}: a plan waits for a person ({', '.join(asked.reasons)})"
-    tell_people(job.queue, Notice("approval", job.queue, title, form_text(asked, short=True), run_id=job.run_id))
+    tell_people(job.queue, Notice("approval", job.queue, title, notice_text(asked), run_id=job.run_id))
     show_incident(job.queue, job.run_id, {"state": Shown.WAITING})

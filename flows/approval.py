@@ -17,7 +17,7 @@ from dlq.durations import format_duration
 from dlq.notices import Notice
 from flows import parameters as p
 from flows.identity import run_name
-from tasks.approving import form_text, look_at_question, remind_later, wake
+from tasks.approving import look_at_question, notice_text, remind_later, wake
 from tasks.escalating import escalate_run
 from tasks.telling import tell_people
 
@@ -35,6 +35,6 @@ def approval(queue: p.QueueName, run_id: p.RunId) -> State[Any]:
         return Completed(message=f"{decision.words}; the run {'goes on' if woken else 'waits no longer'}")
     # Each reminder says something else: the same notice of a run is told once.
     title = f"{queue}: a plan waits for a person, for {format_duration(datetime.now(UTC) - asked.at)} by now"
-    tell_people(queue, Notice("approval", queue, title, form_text(asked, short=True), run_id=run_id))
+    tell_people(queue, Notice("approval", queue, title, notice_text(asked), run_id=run_id))
     remind_later(queue, run_id, asked)
     return Completed(message="Reminded.")

@@ -48,6 +48,8 @@ class Question(BaseModel):
     decision: Decision | None
     attempt: int
     """How many answers could not be used."""
+    trouble: str = ""
+    """What became of the last answer, where it counts for nothing."""
 
 
 @step("begun")
@@ -125,12 +127,17 @@ def ask_person(job: Job, plan: Plan, why: tuple[str, ...], flow_run: str) -> Que
         if asked and void:
             text = f"plan {asked.plan.hash} is void: {void}"
             tell_once(notebook, job.run_id, f"void:{asked.plan.hash}", "approval", text)
+            notebook.note(_facts(job.run_id), {"unusable": ""})
             get_run_logger().warning("%s", text)
         if asked is None or void:
             asked = approvals.ask(notebook, job.run_id, plan, why, rules.approval_timeout, flow_run)
         decision = approvals.close(notebook, asked, datetime.now(UTC))
-        attempt = int(notebook.notes(_facts(job.run_id)).get("attempts", "0"))
-    return Question(asked=asked, decision=decision, attempt=attempt)
+        noted = notebook.notes(_facts(job.run_id))
+    if decision is None:
+        said = "plan %s waits for a person: press Resume on the page of this run, or say `dlq approve %s`"
+        get_run_logger().warning(said, asked.plan.hash, job.run_id)
+    trouble = f"the plan that was asked about before is void: {void}" if void else noted.get("unusable", "")
+    return Question(asked=asked, decision=decision, attempt=int(noted.get("attempts", "0")), trouble=trouble)
 
 
 @step("answer")
@@ -141,9 +148,9 @@ def take_answer(job: Job, question: Question, said: dict[str, object]) -> None:
             answer = approvals.read_form({**said, "by": "form"})
             approvals.decide(notebook, job.run_id, question.asked.plan.hash, answer)
         except ApprovalError as exc:
-            notebook.note(_facts(job.run_id), {"attempts": str(question.attempt + 1)})
-            mark = f"unusable:{question.attempt}"
-            tell_once(notebook, job.run_id, mark, "approval", f"an answer could not be used: {exc.detail}")
+            text = f"an answer could not be used: {exc.detail}"
+            notebook.note(_facts(job.run_id), {"attempts": str(question.attempt + 1), "unusable": text})
+            tell_once(notebook, job.run_id, f"unusable:{question.attempt}", "approval", text)
             get_run_logger().error("%s", exc)
 
 
@@ -153,7 +160,8 @@ def keep_facts(job: Job) -> None:
     settings = load_settings()
     with open_notebook(settings, job.queue) as notebook, open_queue(settings, job.queue) as (broker, _):
         facts = notebook.notes(_facts(job.run_id))
-        facts.pop("attempts", None)
+        for ours in ("attempts", "unusable"):
+            facts.pop(ours, None)
         asked = approvals.asked(notebook, job.run_id)
         stands = approvals.decision(notebook, job.run_id, asked.plan.hash) if asked else None
         if asked and stands:

@@ -13,14 +13,21 @@ from dlq.admission import approvals, plan_words
 from dlq.admission.approvals import Asked, Decision
 from dlq.brokers.opening import open_notebook
 from dlq.config.settings import load_settings
+from tasks.job import Job
 from tasks.retries import step
 
 WATCH = "approval/approval"
 
 
-def form_text(asked: Asked, *, short: bool = False) -> str:
-    """Give the text of a question: for the form with the whole plan, for a notice in two sentences."""
-    return plan_words.question(asked, load_settings().zone, short=short)
+def form_text(asked: Asked, job: Job, trouble: str = "") -> str:
+    """Give the text of the form: what is asked, who wanted it, and what was wrong with the answer before."""
+    request = f"{job.who}: {job.reason}" if job.reason else job.who
+    return plan_words.form(asked, load_settings().zone, request=request, trouble=trouble)
+
+
+def notice_text(asked: Asked) -> str:
+    """Give the text of a question for a notice, in two sentences."""
+    return plan_words.question(asked, load_settings().zone)
 
 
 @step("remind-later")
@@ -28,9 +35,7 @@ def remind_later(queue: str, run_id: str, asked: Asked) -> None:
     """Schedule the next look at a question: after the reminder's time, at the latest when its own time is over."""
     every = load_settings().policy_of(queue).approval_reminder
     now = datetime.now(UTC)
-    # Looks are at fixed moments after the question, so that a retry schedules none twice.
-    number = int((now - asked.at) / every) + 1 if every else 1
-    at = asked.until if not every else min(asked.at + every * number, asked.until)
+    at = approvals.next_look(asked, every, now)
     key = f"{run_id}:{asked.plan.hash}:{at.isoformat()}"
     schedule(WATCH, {"queue": queue, "run_id": run_id}, max(at, now + timedelta(seconds=1)), key)
 

@@ -96,7 +96,7 @@ class PrefectUi:
         """Press the button."""
         self.page.get_by_role("button", name="Submit").click()
 
-    def launch(self, end: str = "COMPLETED") -> None:
+    def launch(self, end: str = "COMPLETED", shown: str = "") -> None:
         """Press the button, wait until the new run has ended, and show its page as it is then.
 
         The server is asked, not the page: its first "Completed" may be a task's, and it does not load artifacts anew.
@@ -104,11 +104,33 @@ class PrefectUi:
         run = self._created()
         self._run = f"{self.url}/v2/runs/flow-run/{run}"
         self.page.goto(self._run)
-        state = self._end_of(run)
+        self.await_state(end, shown)
+
+    def await_state(self, end: str = "COMPLETED", shown: str = "", after: str = "") -> str:
+        """Wait until the run is in a state other than `after`, show its page as it is then, and give the state's id."""
+        state = self._end_of(self._run.rpartition("/")[2], end, after)
         assert state["type"] == end, f"{self._run} ended as {state['type']}, not {end}: {state['message']}"
         self.page.reload()
         self.page.wait_for_url(re.compile("/runs/flow-run/"))
-        expect(self.page.get_by_text(end.capitalize(), exact=True).first).to_be_visible()
+        expect(self.page.get_by_text(shown or end.capitalize(), exact=True).first).to_be_visible()
+        return str(state["id"])
+
+    def open_answer(self) -> Locator:
+        """Open the form of a run that waits for a person."""
+        self.page.get_by_role("main").get_by_role("button", name="Open menu").first.click()
+        self.page.get_by_role("menuitem", name="Resume").click()
+        self.field("Answer").wait_for()
+        return self.page.get_by_role("dialog")
+
+    def answer(self) -> str:
+        """Press the form's button, and give what the page says about it."""
+        notes = self.page.locator("[data-sonner-toast]")
+        with self.page.expect_response(re.compile("/resume$")) as answered:
+            self.page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+        said = answered.value.json()
+        reason = (said.get("details") or {}).get("reason") or "Flow run resumed"
+        expect(notes.filter(has_text=reason).first).to_be_visible()
+        return str(reason)
 
     def _created(self) -> str:
         """Press the button until a run is made: a busy server refuses, and the note about the run soon vanishes."""
@@ -119,12 +141,12 @@ class PrefectUi:
                 return str(answered.value.json()["id"])
         raise AssertionError(f"no run was made: {answered.value.status} {answered.value.text()}")
 
-    def _end_of(self, run: str) -> dict[str, Any]:
-        """Wait for the last state of a run."""
+    def _end_of(self, run: str, end: str, after: str) -> dict[str, Any]:
+        """Wait for the last state of a run, or for the type of state that is expected."""
         deadline = time.monotonic() + _END_SECONDS
         while True:
             state: dict[str, Any] = self.page.request.get(f"{self.url}/api/flow_runs/{run}").json()["state"]
-            if state["type"] in ENDED:
+            if state["type"] in ENDED | {end} and state["id"] != after:
                 return state
             assert time.monotonic() < deadline, f"run {run} is {state['type']} after {_END_SECONDS:.0f} s"
             time.sleep(0.2)

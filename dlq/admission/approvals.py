@@ -7,8 +7,9 @@ An answer belongs to one run and one plan hash, so a plan that has become void t
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from dlq.admission.plan import Plan
 from dlq.config.policy_table import Policy
@@ -18,6 +19,7 @@ from dlq.records.notebook import Notebook
 from dlq.records.timeline import tell_once
 
 _FROZEN = ConfigDict(frozen=True)
+_Words = Annotated[str, StringConstraints(strip_whitespace=True)]
 _WAITING = "approvals"
 NOBODY = "nobody"
 
@@ -35,8 +37,8 @@ class Decision(BaseModel):
     model_config = _FROZEN
 
     answer: Answer
-    who: str = Field(min_length=1, max_length=200)
-    why: str = Field(default="", max_length=1_000)
+    who: _Words = Field(min_length=1, max_length=200)
+    why: _Words = Field(default="", max_length=1_000)
     limit: int | None = Field(default=None, ge=1)
     by: str = ""
     at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -141,6 +143,12 @@ def close(notebook: Notebook, question: Asked, now: datetime) -> Decision | None
     return _settle(notebook, question.run_id, question.plan.hash, late)
 
 
+def next_look(question: Asked, every: timedelta, now: datetime) -> datetime:
+    """Say when a question is looked at next: at fixed moments after it, so that a retry schedules none twice."""
+    number = int((now - question.at) / every) + 1 if every else 1
+    return question.until if not every else min(question.at + every * number, question.until)
+
+
 def wake_up(notebook: Notebook, run_id: str) -> tuple[str, dict[str, object]] | None:
     """Give the flow run that waits for an answer that is there by now, and what its form is to say; None: none does."""
     question = asked(notebook, run_id)
@@ -153,7 +161,7 @@ def wake_up(notebook: Notebook, run_id: str) -> tuple[str, dict[str, object]] | 
 def form_of(answer: Decision) -> dict[str, object]:
     """Fill the form in as the answer would have been given there."""
     said = {"answer": answer.answer.value, "who": answer.who, "why": answer.why, "limit": answer.limit}
-    return {name: part for name, part in said.items() if part is not None}
+    return {name: part for name, part in said.items() if part}  # the form refuses an empty text
 
 
 def approve_at_once(notebook: Notebook, run_id: str, plan: Plan, why: tuple[str, ...], answer: Decision) -> Decision:
@@ -163,12 +171,12 @@ def approve_at_once(notebook: Notebook, run_id: str, plan: Plan, why: tuple[str,
 
 
 def read_form(said: dict[str, object]) -> Decision:
-    """Read what a form sent; ApprovalError for what cannot be used: Prefect loses the bounds of such forms."""
+    """Read what a form sent; ApprovalError for what cannot be used, with each field and what is wrong with it."""
     try:
         return Decision.model_validate(said)
     except ValidationError as exc:
-        fields = ", ".join(".".join(map(str, error["loc"])) or "the form" for error in exc.errors())
-        raise ApprovalError(f"The answer cannot be used: {fields}") from exc
+        wrong = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'the form'}: {error['msg']}" for error in exc.errors())
+        raise ApprovalError(f"The answer cannot be used: {wrong}") from exc
 
 
 def _settle(notebook: Notebook, run_id: str, plan_hash: str, answer: Decision) -> Decision:

@@ -63,32 +63,52 @@ def approve(run: str, reason: str, *, limit: int | None, reject: bool, as_json: 
                 continue
             answer = approvals.Decision(answer=word, who=whoami(), why=reason, limit=limit, by="command")
             stands = approvals.decide(notebook, run, asked.plan.hash, answer)
-        woken = _wake(settings, asked, stands)
+        asleep = _wake(settings, asked, stands)
+        kept = f"The answer is kept: {_read_when(settings, asked)}" if asleep else ""
         if as_json:
-            emit({"run_id": run, "plan": asked.plan.hash, "woken": woken, **stands.model_dump(mode="json")})
+            woken = {"woken": not asleep, "not_woken": asleep or None, "kept": kept or None}
+            emit({"run_id": run, "plan": asked.plan.hash, **woken, **stands.model_dump(mode="json")})
         else:
-            when = "now" if woken else "with its next reminder, or when it is retried"
-            console().print(f"{run}: {stands.words}; the flow run goes on {when}")
+            course = f"was not woken, {asleep}. {kept}" if asleep else "goes on now"
+            console().print(f"{run}: {stands.words}; the flow run {course}.", markup=False)
         if stands != answer:
             sys.exit(3)
         return
     raise ApprovalError("The run waits for no answer", run=run)
 
 
-def _wake(settings: Settings, asked: Asked, stands: Decision) -> bool:
-    """Let the waiting flow run go on, where the Prefect server of `dlq up` answers; False: something else will."""
+def _wake(settings: Settings, asked: Asked, stands: Decision) -> str:
+    """Let the waiting flow run go on, on the Prefect server that is configured; else say why it does not."""
     from dlq.admission.approvals import form_of  # noqa: PLC0415
     from dlq.up.errors import PrefectApiError  # noqa: PLC0415
-    from dlq.up.prefect_api import PrefectApi  # noqa: PLC0415
+    from dlq.up.prefect_access import configured, why_not  # noqa: PLC0415
 
     if not asked.flow_run:
-        return False
+        return "since no flow run waits by itself"
     try:
-        api = PrefectApi(settings.ui_port)
+        api = configured(settings.ui_port)
+    except PrefectApiError as exc:
+        return f"since {exc.detail.rstrip('.')}"
+    try:
         answer = api.call("POST", f"/flow_runs/{asked.flow_run}/resume", {"run_input": form_of(stands)})
-    except PrefectApiError:
-        return False
-    return bool(answer) and answer.get("status") == "ACCEPT"
+    except PrefectApiError as exc:
+        return f"since {why_not(exc, api)}"
+    if answer and answer.get("status") == "ACCEPT":
+        return ""
+    return "since it does not wait any more, or did not take the answer"
+
+
+def _read_when(settings: Settings, asked: Asked) -> str:
+    """Say when an answer is read that woke nobody."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dlq.admission.approvals import next_look  # noqa: PLC0415
+
+    if not asked.flow_run:
+        return "the flow run reads it when it is retried"
+    every = settings.policy_of(asked.plan.queue).approval_reminder
+    at = next_look(asked, every, datetime.now(UTC)).astimezone(settings.zone)
+    return f"it is read at {at:%Y-%m-%d %H:%M %Z}, with the next reminder, or once somebody resumes the flow run"
 
 
 COMMANDS = (preflight, approve)

@@ -1,4 +1,4 @@
-"""The few calls that `dlq up` and the demo make to a Prefect server on this machine, over its REST API.
+"""The few calls that `dlq up`, `dlq approve` and the demo make to a Prefect server, over its REST API.
 
 https://docs.prefect.io/v3/api-ref/rest-api - the domain does not import Prefect, so this speaks HTTP.
 """
@@ -10,7 +10,7 @@ import http.client
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from dlq.embedded.redis import HOST
 from dlq.up.errors import PrefectApiError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 TERMINAL: Final = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -53,20 +54,28 @@ class FlowRunState:
 
 @dataclass(frozen=True, slots=True)
 class PrefectApi:
-    """A Prefect server on a loopback port; `auth` is its PREFECT_SERVER_API_AUTH_STRING, if it has one."""
+    """A Prefect server, by default on a loopback port; see `dlq/up/prefect_access.py` for any other.
+
+    `auth` is its PREFECT_SERVER_API_AUTH_STRING, if it has one, and goes before an API key, as it does in Prefect.
+    """
 
     port: int
-    auth: str = ""
+    auth: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    host: str = HOST
+    path: str = "/api"
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
         """The address for PREFECT_API_URL."""
-        return f"{self.ui}/api"
+        return f"{self.ui}{self.path}"
 
     @property
     def ui(self) -> str:
         """The address of the server's UI."""
-        return f"http://{HOST}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     def page(self, flow_run: str) -> str:
         """Give the address of a flow run in the server's UI."""
@@ -130,22 +139,37 @@ class PrefectApi:
         while True:
             status, text = self._send(method, path, body, timeout)
             if status in _OK:
-                return json.loads(text) if text else None
+                return _read(method, path, text)
             if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                 said = text[:300].decode(errors="replace")
                 raise PrefectApiError(f"{method} {path} was refused: {said}", status=status)
             time.sleep(_AGAIN_SECONDS)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout)
-        headers = {"Content-Type": "application/json"}
-        if self.auth:
-            headers["Authorization"] = f"Basic {base64.b64encode(self.auth.encode()).decode()}"
+        connection = self._connection(timeout)
+        headers = {"Content-Type": "application/json", **self._credentials()}
         try:
-            connection.request(method, f"/api{path}", None if body is None else json.dumps(body), headers)
+            connection.request(method, f"{self.path}{path}", None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as exc:
             raise PrefectApiError(f"{method} {path} got no answer: {exc}.") from exc
         finally:
             connection.close()
+
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.tls)
+
+    def _credentials(self) -> dict[str, str]:
+        if self.auth:
+            return {"Authorization": f"Basic {base64.b64encode(self.auth.encode()).decode()}"}
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+
+def _read(method: str, path: str, text: bytes) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError as exc:
+        raise PrefectApiError(f"{method} {path} got an answer that is no JSON.") from exc

@@ -33,6 +33,7 @@ def site(page: Page, tmp_path_factory: pytest.TempPathFactory, embedded_server: 
     """Run a server with all deployments served, which work on the session's Redis."""
     del page
     folder = tmp_path_factory.mktemp("site")
+    (folder / "dlq.toml").write_text("[policy]\napprove_above = 300\n")
     with PrefectSite(folder, {"DLQ_REDIS_URL": embedded_server.url, "DLQ_HOME": str(folder)}) as site:
         yield site
 
@@ -168,6 +169,82 @@ def test_an_incident_and_its_rollback(page: Page, site: PrefectSite, client: red
     expect(page.get_by_role("cell", name="299", exact=True)).to_be_visible()
     ui.shoot("table")
     assert sorted([*client.lrange(DLQ, 0, -1), taken]) == sorted(before)
+
+
+def ask_for_too_many(ui: PrefectUi, client: redis.Redis) -> list[bytes]:
+    """Start an incident of more messages than go without a person; it waits, and nothing has moved."""
+    client.lpush(DLQ, *(b'{"id": "more-%d", "type": "order", "error": "TimeoutError: late"}' % n for n in range(20)))
+    before: list[bytes] = client.lrange(DLQ, 0, -1)
+    ui.open_form("incident")
+    ui.choose("Queue", "webhooks")
+    ui.fill("Reason", "gateway and mail server are back")
+    ui.choose("Pace", "none")
+    ui.launch("PAUSED", "Suspended")
+    ui.shoot("waits")
+    assert client.lrange(DLQ, 0, -1) == before
+    return before
+
+
+def test_a_plan_is_approved_in_the_form(page: Page, site: PrefectSite, client: redis.Redis) -> None:
+    """What is empty or beyond the plan is refused and said, and nothing is lost; then the run does what was said."""
+    ui = PrefectUi(page, site.url, "approve")
+    ask_for_too_many(ui, client)
+    form = ui.open_answer()
+    for words in ("Drain 320 of 320 messages of webhooks?", "320 messages are more than 300", "gateway and mail"):
+        expect(form.get_by_text(words).first).to_be_visible()
+    ui.shoot("form")
+    assert "required" in ui.answer()
+    ui.choose("Answer", "approve")
+    for who, why, limit, refused in (
+        ("", "one half first", "150", "'who'"),
+        (" ", "one half first", "150", "'who'"),
+        ("ada", "", "150", "'why'.*non-empty"),
+        ("ada", " ", "150", "'why'"),
+        ("ada", "one half first", "-3", "'limit'.*less than the minimum"),
+    ):
+        for title, text in (("Who", who), ("Why", why), ("Limit", limit)):
+            ui.fill(title, text)
+        assert re.search(refused, ui.answer())
+    ui.shoot("refused")
+    waited = ui.await_state("PAUSED", "Suspended")
+    ui.open_answer()
+    ui.choose("Answer", "approve")
+    for title, text in (("Who", "ada"), ("Why", "one half first"), ("Limit", "5000")):
+        ui.fill(title, text)
+    ui.answer()
+    waited = ui.await_state("PAUSED", "Suspended", after=waited)
+    form = ui.open_answer()
+    expect(form.get_by_text(re.compile("limit may only lower what the plan moves")).first).to_be_visible()
+    ui.shoot("asked-again")
+    assert (client.llen(DLQ), client.llen(LIVE)) == (320, 0)
+    ui.choose("Answer", "approve")
+    for title, text in (("Who", "ada"), ("Why", "one half first"), ("Limit", "150")):
+        ui.fill(title, text)
+    ui.shoot("filled")
+    ui.answer()
+    ui.await_state(after=waited)
+    ui.shoot("done")
+    assert (client.llen(DLQ), client.llen(LIVE)) == (170, 150)
+    ui.open_artifact("run-webhooks")
+    said = "approved by ada, 150 messages at most: one half first"
+    expect(page.get_by_text(said).first).to_be_visible()
+    assert client.hget(f"dlq-drain:{{{DLQ}}}:run:{run_id_of(ui)}", "approval") == said.encode()
+
+
+def test_a_plan_is_rejected_in_the_form(page: Page, site: PrefectSite, client: redis.Redis) -> None:
+    """Nothing moves, and the page of the run says who said no, and why."""
+    ui = PrefectUi(page, site.url, "reject")
+    before = ask_for_too_many(ui, client)
+    ui.open_answer()
+    ui.choose("Answer", "reject")
+    for title, text in (("Who", "bob"), ("Why", "not during the sale")):
+        ui.fill(title, text)
+    ui.answer()
+    ui.await_state("CANCELLED", "Rejected")
+    ui.open_tab("Details")
+    expect(page.get_by_text(re.compile("rejected by bob: not during the sale")).first).to_be_visible()
+    ui.shoot("done")
+    assert (client.lrange(DLQ, 0, -1), client.llen(LIVE)) == (before, 0)
 
 
 def look_at_the_report(ui: PrefectUi, file: Path) -> None:

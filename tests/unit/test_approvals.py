@@ -82,8 +82,24 @@ def test_a_form_is_read_with_its_bounds() -> None:
     for wrong in ({"answer": "perhaps", "who": "ada"}, {"answer": "approve", "who": ""}, {"answer": "approve"}):
         with pytest.raises(ApprovalError, match=r"answer|who"):
             approvals.read_form(wrong)
-    with pytest.raises(ApprovalError, match="limit"):
-        approvals.read_form({"answer": "approve", "who": "ada", "limit": -3})
+    with pytest.raises(ApprovalError, match=r"who: .*at least 1.*limit: .*greater than or equal to 1"):
+        approvals.read_form({"answer": "approve", "who": "  ", "limit": -3})
+    assert approvals.read_form({"answer": "reject", "who": " ada "}).who == "ada"
+
+
+def test_the_form_takes_what_was_answered_elsewhere() -> None:
+    """A button or a command may give no why: it is left out then, since the form refuses an empty one."""
+    assert approvals.form_of(NO) == {"answer": "reject", "who": "bob"}
+    assert approvals.form_of(YES) == {"answer": "approve", "who": "ada", "why": "fixed"}
+
+
+def test_the_next_look_is_at_a_fixed_moment() -> None:
+    """Reminders come each half hour after the question, and the last look when its time is over."""
+    question = approvals.ask(MemoryNotebook(), RUN, plan(), ("level 3",), WAIT)
+    every, minute = timedelta(minutes=40), timedelta(minutes=1)
+    assert approvals.next_look(question, every, question.at + minute) == question.at + every
+    assert approvals.next_look(question, every, question.at + every + minute) == question.until
+    assert approvals.next_look(question, timedelta(0), question.at) == question.until
 
 
 def test_silence_is_a_rejection() -> None:

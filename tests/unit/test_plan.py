@@ -44,6 +44,8 @@ def test_the_hash_is_about_state_and_request() -> None:
     assert plan().hash == first.hash
     others = {plan(801).hash, plan(edit=Edit(set=("a=1",))).hash, plan(limit=5).hash, plan(pace=Pace.unpaced()).hash}
     assert len(others | {first.hash}) == 5
+    parts = ({"depth": first.depth + 1}, {"selected": first.selected - 1}, {"types": {"webhook": 500, "order": 500}})
+    assert len({first.model_copy(update=part).hash for part in parts} | {first.hash}) == 4
 
 
 def test_a_plan_survives_the_notebook() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from dlq.admission.preflight import Check, Preflight, Result
 from dlq.admission.preflight.consumers import Watched, check_consumers, check_live, watch_live
-from dlq.admission.preflight.outside import Change, check_fix, check_success
+from dlq.admission.preflight.outside import Change, Said, check_fix, check_health, check_success
 from dlq.admission.preflight.room import check_memory, need
 from dlq.brokers.base import Place
 from dlq.brokers.memory import MemoryQueue
@@ -82,6 +82,13 @@ def test_memory_for_edits_counts_the_originals() -> None:
     assert check_memory(Memory(90 * MB, 100 * MB), plain).result == Result.PASS
     assert check_memory(Memory(90 * MB, None), editing).result == Result.PASS
     assert check_memory(None, plain).result == Result.UNKNOWN
+
+
+def test_health_is_what_the_workers_say() -> None:
+    """Green passes, red fails, and one that nobody can ask is unknown; the words are the evidence."""
+    found = [check_health(Said(well, "database: down")) for well in (True, False, None)]
+    assert [check.result for check in found] == [Result.PASS, Result.FAIL, Result.UNKNOWN]
+    assert {check.evidence for check in found} == {"database: down"}
 
 
 def test_an_unknown_success_rate_is_not_zero() -> None:

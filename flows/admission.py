@@ -58,7 +58,7 @@ class ApprovalForm(RunInput):
     why: str = Field(
         default="",
         title="Why",
-        description="Not to be left empty. It stays in the ledger, and people are told.",
+        description="Say it in a few words. They stay in the ledger, and people are told.",
         min_length=1,
         max_length=1_000,
         pattern=r"\S",

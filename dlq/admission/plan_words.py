@@ -94,7 +94,7 @@ def form(asked: Asked, zone: tzinfo, *, request: str = "", trouble: str = "") ->
         f"- no answer until {_until(asked, zone)}: it is rejected",
         "- the queue changes very much meanwhile: the answer counts for nothing, and you are asked again",
     ]
-    return "\n".join(lines) + f"\n\n{details(plan)}"
+    return "\n".join(lines) + f"\n\n**The plan**\n\n{details(plan)}"
 
 
 def _course(plan: Plan) -> list[str]:

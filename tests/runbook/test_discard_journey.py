@@ -51,8 +51,15 @@ def contents(client: redis.Redis) -> Counter[bytes]:
     return Counter(client.lrange(DLQ, 0, -1))
 
 
-def test_discard_and_restore_twice(client: redis.Redis) -> None:
-    """What is dropped lies in the archive, byte for byte and with its double; restored twice, each is there once."""
+@pytest.mark.parametrize("place", ["{}", "file://{}", "local://{}"])
+def test_discard_and_restore_twice(
+    client: redis.Redis, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is dropped lies in the archive, byte for byte and with its double; restored twice, each is there once.
+
+    The archives are a folder, or an address that fsspec opens.
+    """
+    monkeypatch.setenv("DLQ_ARCHIVES", place.format(tmp_path / "elsewhere"))
     before = client.lrange(DLQ, 0, -1)
     run = dlq("discard", "webhooks", "--error", "KeyError", "--reason", "cannot be mended", "--yes", "--json")
     assert (run["dropped"], run["archived"], run["unexplained"]) == (3_001, 3_001, 0)
@@ -61,6 +68,7 @@ def test_discard_and_restore_twice(client: redis.Redis) -> None:
     assert archive.origin_of(run["archive"]).reason == "cannot be mended"
     facts = client.hgetall(f"dlq-drain:{{{DLQ}}}:run:{run['run_id']}")
     assert facts[b"approval"].endswith(b": cannot be mended")
+    assert len(list((tmp_path / "elsewhere").rglob("*.jsonl.zst"))) == 1
     first = dlq("restore", run["archive"], "--yes", "--json")
     again = dlq("restore", run["archive"], "--yes", "--json")
     assert (first["restored"], again["restored"], again["before"]) == (3_001, 0, 3_001)

@@ -149,7 +149,9 @@ def take_answer(job: Job, question: Question, said: dict[str, object]) -> None:
             approvals.decide(notebook, job.run_id, question.asked.plan.hash, answer)
         except ApprovalError as exc:
             text = f"an answer could not be used: {exc.detail}"
-            notebook.note(_facts(job.run_id), {"attempts": str(question.attempt + 1), "unusable": text})
+            facts = ", ".join(f"{name} {fact}" for name, fact in exc.facts.items() if name != "run")
+            trouble = f"{text} ({facts})" if facts else text
+            notebook.note(_facts(job.run_id), {"attempts": str(question.attempt + 1), "unusable": trouble})
             tell_once(notebook, job.run_id, f"unusable:{question.attempt}", "approval", text)
             get_run_logger().error("%s", exc)
 

@@ -23,6 +23,7 @@ def asked(story: Story, zone: tzinfo) -> dict[str, str]:
         "Reason": record.reason or "none given",
         "Began": began,
         **(_wished(Request.from_record(record)) if record.kind != Kind.ROLLBACK else {}),
+        **({"Approval": record.facts["approval"]} if "approval" in record.facts else {}),
         "Success rate": success_of(record.facts),
     }
 

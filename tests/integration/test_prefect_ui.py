@@ -215,7 +215,7 @@ def test_a_plan_is_approved_in_the_form(page: Page, site: PrefectSite, client: r
     ui.answer()
     waited = ui.await_state("PAUSED", "Suspended", after=waited)
     form = ui.open_answer()
-    expect(form.get_by_text(re.compile("limit may only lower what the plan moves")).first).to_be_visible()
+    expect(form.get_by_text(re.compile("only lower what the plan moves .limit 5000, plan 320")).first).to_be_visible()
     ui.shoot("asked-again")
     assert (client.llen(DLQ), client.llen(LIVE)) == (320, 0)
     ui.choose("Answer", "approve")

@@ -111,7 +111,7 @@ def test_it_wakes_a_run_of_a_server_with_a_password(world: World, site: PrefectS
     told = said(world.approve(PREFECT_API_URL=f"{site.url}/api", PREFECT_API_AUTH_STRING=AUTH))
     assert (told["woken"], told["not_woken"]) == (True, None)
     assert world.api.state(world.flow_run).type == "RUNNING"
-    given = json.loads(world.api.call("GET", f"/flow_runs/{world.flow_run}/input/paused-1-response"))
+    given = world.api.call("GET", f"/flow_runs/{world.flow_run}/input/paused-1-response")
     assert (given["answer"], given["who"]) == ("approve", told["who"])
     again = said_again(world.approve(PREFECT_API_URL=f"{site.url}/api", PREFECT_API_AUTH_STRING=AUTH))
     assert "does not wait any more" in again["not_woken"]

@@ -44,14 +44,16 @@ def own_world(own_server: EmbeddedRedis) -> Iterator[World]:
     world.client.close()
 
 
-@pytest.fixture(params=["redis cluster", "rabbitmq"])
+@pytest.fixture(params=["redis cluster", "classic", "quorum"])
 def other_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Give the session's cluster, then its RabbitMQ, empty."""
+    """Give the session's cluster, then its RabbitMQ with either kind of queue, empty."""
     world: ClusterWorld | RabbitWorld
     if request.param == ClusterWorld.broker:
         world = ClusterWorld(request.getfixturevalue("redis_cluster"))
     else:
-        world = RabbitWorld(request.getfixturevalue("rabbit_server"), request.getfixturevalue("redis_server"))
+        world = RabbitWorld(
+            request.getfixturevalue("rabbit_server"), request.getfixturevalue("redis_server"), request.param
+        )
     yield world
     world.close()
 

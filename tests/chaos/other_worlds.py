@@ -95,8 +95,10 @@ class RabbitWorld(World):
     broker = "rabbitmq"
     ordered = False  # what a killed process held comes back behind what it had moved
 
-    def __init__(self, rabbit: EmbeddedRabbit, server: EmbeddedRedis) -> None:
+    def __init__(self, rabbit: EmbeddedRabbit, server: EmbeddedRedis, kind: str = "classic") -> None:
         super().__init__(server.url)
+        self.kind = kind
+        self.broker = "rabbitmq" if kind == "classic" else f"rabbitmq, {kind} queues"
         self.rabbit = rabbit
         self.url = f"{rabbit.url} {server.url}"
         self.taken_marked: Counter[bytes] = Counter()
@@ -109,7 +111,7 @@ class RabbitWorld(World):
         tap = RabbitTap(self)
         for key in self.keys:
             tap.channel.queue_delete(key)
-            tap.channel.queue_declare(key, durable=True)
+            tap.channel.queue_declare(key, durable=True, arguments={"x-queue-type": self.kind})
         for key, messages in ((self.config.dlq, dlq), (self.config.live, live)):
             for message in messages:
                 tap.push(key, message)

@@ -1,5 +1,11 @@
 """What becomes of a run on RabbitMQ whose process ended within a batch, when it is rolled back instead of resumed."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +19,7 @@ from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.rabbit_reading import Pass
 from dlq.embedded.rabbit import EmbeddedRabbit
 from dlq.embedded.redis import EmbeddedRedis
+from dlq.engine.chunks import MAX_MESSAGES
 from dlq.engine.rollback import Undone, roll_back
 from dlq.engine.run import Kind
 from dlq.engine.verify import verify
@@ -311,3 +318,38 @@ def test_discarded_messages_come_back_once(
     dlq = seen(desk, Place.DLQ)
     assert set(bodies(dlq)) == set(MESSAGES)
     assert bodies(dlq) - Counter(MESSAGES) == marked(dlq) == (Counter(EMAILS) if what == "_write" else Counter())
+
+
+def test_a_killed_command_is_rolled_back(classic: RabbitDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL at some moment of `dlq drain`, then `dlq rollback`: nothing stays in the live queue, and it is told."""
+    monkeypatch.setenv("DLQ_BROKER_URL", classic.rabbit.url)
+    monkeypatch.setenv("DLQ_REDIS_URL", classic.redis_url)
+    monkeypatch.setenv("DLQ_LOCK_SECONDS", "5")
+    messages = [letter(number, padding="x" * 2_000) for number in range(5_000)]
+    classic.put(*messages)
+    dlq = [sys.executable, "-m", "dlq"]
+    words = ["drain", "webhooks", "--pace", "none", "--yes", "--settle", "0", "--override", "test"]
+    drain = subprocess.Popen([*dlq, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while drain.poll() is None and not any(record.selected for record in classic.queue.runs(1)):
+        time.sleep(0.01)
+    os.kill(drain.pid, signal.SIGKILL)
+    drain.wait()
+    (record,) = classic.queue.runs(1)
+    assert record.state == "running", "it was killed too late"
+    done = None
+    while done is None or "held by another run" in done.stderr:  # until the dead one's lock has run out
+        time.sleep(0.5)
+        done = subprocess.run([*dlq, "rollback", record.run_id, "--yes"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = subprocess.run(
+        [*dlq, "show", record.run_id, "--json"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
+    told = json.loads(shown)
+    live, dlq_now = seen(classic, Place.LIVE), seen(classic, Place.DLQ)
+    assert live == []
+    assert set(bodies(dlq_now)) == set(messages)
+    assert bodies(dlq_now) - Counter(messages) <= marked(dlq_now)
+    assert (told["rolled_back"], told["unexplained"]) == (told["selected"], 0)
+    count = len([body for body, mark in dlq_now if mark])
+    assert count == 0 or f"{count:,} messages were under way" in " ".join(done.stdout.split()), done.stdout
+    assert count <= 4 * MAX_MESSAGES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pika
@@ -32,7 +32,7 @@ from dlq.brokers.rabbit_channels import Publisher
 from dlq.brokers.rabbit_frames import packed
 from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED, UNSETTLED, RabbitLedger
 from dlq.brokers.rabbit_lot import Flight, Goals, Lot, Suspects, vanished, without_vanished
-from dlq.brokers.rabbit_messages import to_queue, unpack
+from dlq.brokers.rabbit_messages import deliveries, to_queue, unpack
 from dlq.brokers.rabbit_notes import Copies, Note
 from dlq.brokers.rabbit_places import RabbitPlaces
 from dlq.brokers.rabbit_wire import RabbitWire
@@ -143,7 +143,8 @@ class RabbitQueue(RabbitLedger):
             if self._pass is not None and self._pass[0].step < step:
                 raise
         self._forget()
-        depth = self._places.settled(route.source, self._least(super().run(hold.run_id), route, step))
+        known = super().run(hold.run_id)
+        depth = self._places.settled(route.source, self._least(known, route, step))
         nothing = self._keys.page("no list")  # the script looks at a list, and ours is not in Redis
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
         self._pass, self._depth = (record, route.source), depth
@@ -151,7 +152,22 @@ class RabbitQueue(RabbitLedger):
         if not record.remaining and self._unheard_of(hold.run_id, route.source):
             self._taken()  # the pass is at its end, and the broker may not have heard it
             self._land()
+        if step == 0 and not route.undoes and known is not None and record.remaining:
+            return self._all_that_is_left(record)
         return record
+
+    def _all_that_is_left(self, record: RunRecord) -> RunRecord:
+        """Have a resumed pass look at what it kept, too, where it may stand among what it has not looked at.
+
+        The dead process had such messages in hand, and a quorum queue does not give them back behind the others.
+        """
+        front = self._taken()
+        front.hold(1)
+        left = record.frozen - record.selected - record.vanished
+        if left <= record.remaining or not any(map(deliveries, front.held)):
+            return record
+        self._wire.call(self._what("resume"), "HSET", self._keys.run(record.run_id), "remaining", left)
+        return replace(record, remaining=left)
 
     def settle(self, hold: Hold, run_id: str) -> dict[Place, int]:
         """Find out how far a run came that is to be taken back, and count what it may have sent besides.

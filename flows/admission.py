@@ -44,9 +44,10 @@ _MARGIN = timedelta(hours=1)  # our own time-out comes first: after Prefect's th
 
 
 class ApprovalForm(RunInput):
-    """The form in the Prefect UI, which sends every field: an empty one is refused there, and the run waits on.
+    """The form in the Prefect UI: what is left empty or blank is refused there, and the run waits on.
 
-    `why` has a default all the same, for programs that answer through the API and say none.
+    `why` has a default all the same, for programs that answer through the API and say none. So the V2 UI of 3.8.8,
+    which leaves out a text that was emptied again, gets through without one.
     """
 
     answer: Literal["approve", "reject"] = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from statistics import median
 from typing import TYPE_CHECKING
@@ -96,7 +95,7 @@ def _shovel(rabbit: EmbeddedRabbit, count: int) -> float:
     }
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
     channel = connection.channel()
-    _control(rabbit, "set_parameter", "shovel", "benchmark", json.dumps(said))
+    rabbit.control("set_parameter", "shovel", "benchmark", json.dumps(said))
     began = 0.0
     while (moved := channel.queue_declare(_CONFIG.live, passive=True).method.message_count) < count:
         if moved and not began:
@@ -105,11 +104,6 @@ def _shovel(rabbit: EmbeddedRabbit, count: int) -> float:
     seconds = (time.perf_counter() - began) * count / (count - first)  # its start, by another program, is not counted
     connection.close()
     return seconds
-
-
-def _control(rabbit: EmbeddedRabbit, *words: str) -> None:
-    program = (find_rabbitmq() or rabbit.folder).with_name("rabbitmqctl")
-    subprocess.run([program, *words], env=rabbit.environment, check=True, capture_output=True)
 
 
 def _drain(bench: Bench, rabbit: EmbeddedRabbit, selector: Selector, expected: int) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dlq.brokers.rabbit_frames import Confirms, Incoming, publish_frames, take_frames, unpacked, write
-from dlq.brokers.rabbit_wire import explain, fail, settle
+from dlq.brokers.rabbit_wire import explain, explain_reading, fail, settle
 from dlq.errors import BrokerError, BrokerUnreachableError, DlqError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class _Lot:
         """Give the tag of the last message."""
         return self.first + len(self.messages) - 1
 
+    def is_open(self, place: int) -> bool:
+        """Say whether the message at a place is not confirmed yet."""
+        return self.first + place > self.upto and self.first + place not in self.single
+
     def confirm(self, tag: int, *, multiple: bool) -> None:
         """Take a confirm in: of one message, or of all up to it."""
         if multiple:
@@ -59,6 +64,7 @@ class Publisher:
         self._channel = wire.channel("open a channel")
         self._tag = 0
         self._open: deque[_Lot] = deque()
+        self._returned = 0  # the last tag that was
         ready = wire.future()
 
         def begin() -> None:
@@ -91,16 +97,25 @@ class Publisher:
         return future
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        """Find the returned message: a return comes before the confirm, in the order of publishing."""
-        goal = (method.exchange, method.routing_key, body)
-        for lot in self._open:
-            behind = range(lot.returned[-1] + 1 if lot.returned else 0, len(lot.messages))
-            alike = [place for place in behind if _goal(lot.messages[place]) == goal]
-            # An exchange may route by headers; what a broker has changed in them is found by the rest.
-            same = (place for place in alike if unpacked(lot.messages[place].header) == properties)
-            if alike:
-                lot.returned.append(next(same, alike[0]))
-                return
+        """Find the returned message: a return comes before its confirm, and returns in the order of publishing.
+
+        Messages that are alike in all of it are one as good as the other; all but that must not be confused, or one
+        would be acknowledged that is nowhere.
+        """
+        said = (method.exchange, method.routing_key, body)
+        alike = [
+            (lot, place)
+            for lot in self._open
+            for place in range(max(lot.upto, self._returned) + 1 - lot.first, len(lot.messages))
+            if lot.is_open(place) and said == (*lot.messages[place][:2], lot.messages[place].body)
+        ]
+        same = (found for found in alike if vars(unpacked(found[0].messages[found[1]].header)) == vars(properties))
+        lot, place = next(same, alike[0] if len(alike) == 1 else (None, 0))
+        if lot is None:  # never seen; nothing that is under way may be acknowledged then
+            self._fail_all(BrokerError("RabbitMQ returned a message, and it is not known which."))
+            return
+        lot.returned.append(place)
+        self._returned = lot.first + place
 
     def _on_confirm(self, tag: int, multiple: bool, refused: bool) -> None:  # noqa: FBT001 - as the protocol has it
         for lot in self._open:
@@ -121,9 +136,9 @@ class Publisher:
             fail(lot.future, explain(reason, "publish", message.exchange or message.routing_key))
         self._open.clear()
 
-
-def _goal(message: Outgoing) -> tuple[str, str, bytes]:
-    return message.exchange, message.routing_key, message.body
+    def _fail_all(self, error: DlqError) -> None:
+        for lot in self._open:
+            fail(lot.future, error)
 
 
 class Stream:
@@ -136,11 +151,14 @@ class Stream:
         self._arrived: list[Delivery] = []
         self._news = threading.Condition()
         self._lost: DlqError | None = None
+        self._times: deque[tuple[float, int]] = deque()  # when messages came, and how many had come then
+        self._came = 0
         self._channel = wire.channel(f"consume {queue}")
 
         def begin() -> None:
             take_frames(self._channel, Incoming(self._on_messages))
             self._channel.add_on_close_callback(self._on_close)
+            self._channel.add_on_cancel_callback(self._on_cancel)
 
         wire.soon(begin)
         self.widen(prefetch)
@@ -149,6 +167,13 @@ class Stream:
     def waiting(self) -> int:
         """Count the messages that have come and were not asked for."""
         return len(self._arrived)
+
+    def age(self, settled: int) -> float:
+        """Give the seconds since the oldest message came that is not among the first `settled`; 0 without one."""
+        with self._news:
+            while self._times and self._times[0][1] <= settled:
+                self._times.popleft()
+            return time.monotonic() - self._times[0][0] if self._times else 0.0
 
     def widen(self, by: int) -> None:
         """Let that many more messages be unacknowledged from now on.
@@ -234,12 +259,20 @@ class Stream:
 
     def _on_messages(self, messages: list[Delivery]) -> None:
         with self._news:
+            self._came += len(messages)
+            self._times.append((time.monotonic(), self._came))
             self._arrived += messages
+            self._news.notify()
+
+    def _on_cancel(self, _frame: Any) -> None:
+        """Take what the broker says of its own accord: the queue is gone, or has moved to another node."""
+        with self._news:
+            self._lost = BrokerUnreachableError(f"consume {self._queue}: RabbitMQ has cancelled the consumer.")
             self._news.notify()
 
     def _on_close(self, _channel: Any, reason: Exception) -> None:
         with self._news:
-            self._lost = explain(reason, f"consume {self._queue}", self._queue)
+            self._lost = explain_reading(reason, f"consume {self._queue}", self._queue)
             self._news.notify()
 
 

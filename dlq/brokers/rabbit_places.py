@@ -29,8 +29,6 @@ class RabbitPlaces:
         self._spools: dict[Place, Spool] = {}
         self._source: Place | None = None
         self._used = 0.0
-        self.taken_at = 0.0
-        """When the front was taken, by the monotonic clock."""
         self.front: Pass | None = None
         """What a pass holds, once it was taken."""
 
@@ -52,7 +50,7 @@ class RabbitPlaces:
             self.drop_spool(self._source)
             if spool is not None:
                 self.settled(self._source)  # what was looked at is to be back first
-            self.front, self.taken_at = Pass(self._intake(self._source, eager=True)), time.monotonic()
+            self.front = Pass(self._intake(self._source, eager=True))
         return self.front
 
     def give_back(self) -> None:
@@ -61,13 +59,10 @@ class RabbitPlaces:
             self.drop_spool(place)
         self._give_front_back()
 
-    def idle(self) -> float:
-        """Give the seconds since the front was last used; 0 when none is held."""
-        return time.monotonic() - self._used if self.front is not None or self._spools else 0.0
-
-    def lasting(self) -> float:
-        """Give the seconds since the front was taken; 0 when none is held."""
-        return time.monotonic() - self.taken_at if self.front is not None else 0.0
+    def held_for(self) -> float:
+        """Give the seconds that the oldest message was held by now, or that a look was not used; 0 without any."""
+        look = time.monotonic() - self._used if self._spools else 0.0
+        return max(look, self.front.age() if self.front is not None else 0.0)
 
     def depth(self, place: Place) -> int:
         """Count the messages at a place, those that we hold among them."""

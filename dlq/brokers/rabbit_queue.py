@@ -54,8 +54,7 @@ _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _FLIGHTS: Final = 8  # batches whose confirms may be still to come
 _FLIGHT_BYTES: Final = 8 * 1024 * 1024
 _UNHEARD: Final = UNSETTLED // 2  # acknowledgements that may be lost with the connection
-_HELD_SECONDS: Final = 300.0  # a pause so long gives back what is held: the broker takes it after 30 minutes
-_FRONT_SECONDS: Final = 900.0  # and a pass that goes on does so this often: its youngest message has waited as long
+_HELD_SECONDS: Final = 300.0  # what is held for so long is given back: the broker takes it after 30 minutes
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
 
@@ -288,10 +287,10 @@ class RabbitQueue(RabbitLedger):
         return [None if found is None else unpack(found)[1] for found in super().originals(run_id, fields)]
 
     def renew(self, hold: Hold) -> None:
-        """Keep the lock, or raise LockLostError. What was held for long is given back."""
+        """Keep the lock, or raise LockLostError. What is held for long is given back."""
         super().renew(hold)
         self._land()
-        if self._places.idle() > self._held_seconds or self._places.lasting() > _FRONT_SECONDS:
+        if self._places.held_for() > self._held_seconds:
             self._places.give_back()
 
     def finish(self, hold: Hold, state: str, fields: dict[str, str]) -> None:

@@ -57,6 +57,10 @@ class Intake:
         """Count what is ready in the queue, when all that was not ready has come to us."""
         return self._stream.count()
 
+    def age(self) -> float:
+        """Give the seconds since the oldest message came that is not settled; 0 without one."""
+        return self._stream.age(self._seen - self._out)
+
     def make_room(self, count: int) -> None:
         """Let at least `count` more messages come."""
         self._widen(self._out + count)
@@ -132,6 +136,10 @@ class Pass:
         """Count (what is ready in the queue, what has come to us and is not taken out of hand)."""
         ready = self._intake.count()
         return ready, len(self.held) + self._intake.waiting
+
+    def age(self) -> float:
+        """Give the seconds since the oldest message came that is not settled; 0 without one."""
+        return self._intake.age()
 
     def hold(self, count: int) -> None:
         """Hold `count` messages, or as many as there are."""

@@ -21,7 +21,7 @@ from dlq.errors import AuthError, BrokerError, BrokerUnreachableError, DlqError,
 
 _NOT_FOUND: Final = 404
 _REFUSED: Final = 403
-_PRECONDITION: Final = 406
+_FAILED: Final = 406  # PRECONDITION_FAILED
 
 
 class RabbitWire:
@@ -161,6 +161,19 @@ def fail(future: Future[Any], error: Exception) -> None:
         future.set_exception(error)
 
 
+def explain_reading(reason: Exception, what: str, queue: str) -> DlqError:
+    """Name the end of a channel that consumes, which a broker also closes when something is held for too long.
+
+    Then all of it is back in its queue, as after a lost connection. https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+    """
+    if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _FAILED:
+        return BrokerUnreachableError(
+            f"{what}: RabbitMQ took back what was held, most likely for longer than its consumer_timeout"
+            f" ({reason.reply_text})."
+        )
+    return explain(reason, what, queue)
+
+
 def explain(reason: Exception, what: str, queue: str) -> DlqError:
     """Name a failure of RabbitMQ in our words."""
     if isinstance(reason, ProbableAuthenticationError):
@@ -170,9 +183,6 @@ def explain(reason: Exception, what: str, queue: str) -> DlqError:
             return QueueMissingError(f"{what}: RabbitMQ has no {queue or 'such queue or exchange'}.")
         if reason.reply_code == _REFUSED:
             return AuthError(f"{what}: the user lacks a permission ({reason.reply_text}).")
-        if reason.reply_code == _PRECONDITION and "acknowledgement" in reason.reply_text:
-            said = "RabbitMQ took back what was held for longer than its `consumer_timeout`"
-            return BrokerUnreachableError(f"{what}: {said}.")  # it all stands in the queue again: one goes on
         return BrokerError(f"{what}: RabbitMQ closed the channel ({reason.reply_code} {reason.reply_text}).")
     cause = _cause(reason)
     if isinstance(cause, ssl.SSLError):

@@ -66,6 +66,7 @@ class EmbeddedRabbit:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_CRASH_DUMP": str(self.folder / "erl_crash.dump"),
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": HOST,
         }
@@ -103,8 +104,15 @@ class EmbeddedRabbit:
             if self._answers():
                 return self
             time.sleep(0.2)
+        said = self.log_tail()
         self.close()
-        raise EmbeddedServerError(f"rabbitmq-server did not start: {self.log_tail()}")
+        raise EmbeddedServerError(f"rabbitmq-server did not start: {said}")
+
+    def control(self, *words: str) -> str:
+        """Run a command of rabbitmqctl on this broker; give what it says."""
+        program = (find_rabbitmq() or self.folder).with_name("rabbitmqctl")
+        done = subprocess.run([program, *words], env=self.environment, check=True, capture_output=True, text=True)  # noqa: S603 - the program is the system's
+        return done.stdout
 
     def stop(self) -> None:
         """Ask the broker to shut down; data and port stay."""

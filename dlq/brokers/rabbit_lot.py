@@ -12,7 +12,7 @@ from dlq.brokers.rabbit_notes import count_off, split_prints
 from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
     from concurrent.futures import Future
 
     from dlq.brokers.base import Hold, Route
@@ -145,11 +145,12 @@ class Goals:
 class Suspects:
     """Messages that an interrupted process may have moved before, by their fingerprints."""
 
-    def __init__(self, run_id: str = "", under_way: Iterable[Note] = (), confirmed: Collection[Note] = ()) -> None:
+    def __init__(self, run_id: str = "", under_way: Collection[Note] = (), confirmed: Collection[Note] = ()) -> None:
         """Take the notes of batches: those under way, and those whose acknowledgement only may be lost."""
         self._run_id = run_id
         self._under_way = Counter(digest for note in under_way for digest in split_prints(note.prints))
         self._confirmed = Counter(digest for note in confirmed for digest in split_prints(note.prints))
+        self._copied = Counter(taken for note in under_way for code, taken, _ in note.sent() if code == KEEP[0])
         self._kept = {taken for note in confirmed for code, taken, _ in note.sent() if code == KEEP[0]}
 
     def __bool__(self) -> bool:
@@ -163,6 +164,13 @@ class Suspects:
             return self._run_id
         return ""
 
+    def copies(self, front: Pass) -> int:
+        """Count the copies of kept messages that were under way, and stand near the front of their own queue."""
+        total = self._copied.total()
+        front.look_ahead(total + _MIXED)
+        stand = Counter(fingerprint(delivery.body) for delivery in front.held) if total else {}
+        return sum(min(count, max(0, stand.get(digest, 0) - 1)) for digest, count in self._copied.items())
+
     def came_back(self, front: Pass) -> list[tuple[Delivery, bool]]:
         """Find near the front what was confirmed and stands there again, perhaps, though the pass is at its end.
 
@@ -171,7 +179,7 @@ class Suspects:
         total = self._confirmed.total()
         if not total:
             return []
-        front.hold(total + _MIXED)
+        front.look_ahead(total + _MIXED)
         found = []
         for delivery in front.held:
             digest = fingerprint(delivery.body)
@@ -184,7 +192,7 @@ class Suspects:
         total = self._under_way.total()
         if not total:
             return []
-        front.hold(total + _MIXED)
+        front.look_ahead(total + _MIXED)
         return [
             (delivery, True)
             for delivery in front.held

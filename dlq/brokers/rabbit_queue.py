@@ -162,9 +162,9 @@ class RabbitQueue(RabbitLedger):
         """
         front = self._taken()
         front.hold(1)
-        left = record.frozen - record.selected - record.vanished
-        if left <= record.remaining or not any(map(deliveries, front.held)):
+        if not any(map(deliveries, front.held)):
             return record
+        left = record.frozen - record.selected - record.vanished + self._suspects.copies(front)
         self._wire.call(self._what("resume"), "HSET", self._keys.run(record.run_id), "remaining", left)
         return replace(record, remaining=left)
 

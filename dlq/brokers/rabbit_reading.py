@@ -146,6 +146,12 @@ class Pass:
         self._intake.make_room(count - len(self.held))
         self._fill(count)
 
+    def look_ahead(self, count: int) -> None:
+        """Hold `count` messages, but no more than are held already where some come near a delivery limit by that."""
+        self.hold(1)
+        if all(deliveries(delivery) < DELIVERIES for delivery in self.held):
+            self.hold(count)
+
     def bodies(self, skip: int, count: int, most_bytes: int) -> list[bytes]:
         """Give the bodies of held messages; fewer when they are large or many are unsettled."""
         self._fill(skip + count)

@@ -122,6 +122,8 @@ class Trial:
         record = self.work(deaths)
         expected = expected_after(self.job, self.dlq, self.live)
         self._is_explained()
+        chosen = len(expected.live) - len(self.live) + len(expected.quarantine) + len(expected.gone)
+        assert record.selected >= chosen, "some of the selection was left where it was"
         counts = compare_places(self.world, expected, record.selected)
         counts.kills = self.kills
         if self.world.ordered and counts.lost == counts.duplicated == counts.unexpected == 0:

@@ -44,11 +44,7 @@ _MARGIN = timedelta(hours=1)  # our own time-out comes first: after Prefect's th
 
 
 class ApprovalForm(RunInput):
-    """The form in the Prefect UI: what is left empty or blank is refused there, and the run waits on.
-
-    `why` has a default all the same, for programs that answer through the API and say none. So the V2 UI of 3.8.8,
-    which leaves out a text that was emptied again, gets through without one.
-    """
+    """The form in the Prefect UI: what is left empty or blank is refused there, and the run waits on."""
 
     answer: Literal["approve", "reject"] = Field(
         title="Answer", description="approve: the plan is carried out. reject: nothing is moved, and the run ends."
@@ -57,7 +53,6 @@ class ApprovalForm(RunInput):
         title="Who", description="Your name. It stays in the ledger.", min_length=1, max_length=200, pattern=r"\S"
     )
     why: str = Field(
-        default="",
         title="Why",
         description="Say it in a few words. They stay in the ledger, and people are told.",
         min_length=1,

@@ -22,6 +22,7 @@ _FROZEN = ConfigDict(frozen=True)
 _Words = Annotated[str, StringConstraints(strip_whitespace=True)]
 _WAITING = "approvals"
 NOBODY = "nobody"
+_NO_REASON = "no reason given"
 
 
 class Answer(StrEnum):
@@ -159,9 +160,9 @@ def wake_up(notebook: Notebook, run_id: str) -> tuple[str, dict[str, object]] | 
 
 
 def form_of(answer: Decision) -> dict[str, object]:
-    """Fill the form in as the answer would have been given there."""
-    said = {"answer": answer.answer.value, "who": answer.who, "why": answer.why, "limit": answer.limit}
-    return {name: part for name, part in said.items() if part}  # the form refuses an empty text
+    """Fill the form in as the answer would have been given there, where no field may be empty."""
+    said = {"answer": answer.answer.value, "who": answer.who, "why": answer.why or _NO_REASON, "limit": answer.limit}
+    return {name: part for name, part in said.items() if part}
 
 
 def approve_at_once(notebook: Notebook, run_id: str, plan: Plan, why: tuple[str, ...], answer: Decision) -> Decision:

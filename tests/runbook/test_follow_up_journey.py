@@ -278,7 +278,7 @@ def test_a_discard_needs_a_person(client: redis.Redis, tmp_path: Path) -> None:
         run = carry_out(discard, server.create_flow_run_from_deployment(deployment, parameters=parameters))
         assert state(run) == ("PAUSED", "Suspended")
         assert client.llen(DLQ) == 120
-        server.resume_flow_run(run.id, run_input={"answer": "approve", "who": "ada"})
+        server.resume_flow_run(run.id, run_input={"answer": "approve", "who": "ada", "why": "useless"})
         done = carry_out(discard, server.read_flow_run(run.id))
     assert state(done)[0] == "COMPLETED", done.state
     assert client.llen(DLQ) == 60

@@ -88,8 +88,8 @@ def test_a_form_is_read_with_its_bounds() -> None:
 
 
 def test_the_form_takes_what_was_answered_elsewhere() -> None:
-    """A button or a command may give no why: it is left out then, since the form refuses an empty one."""
-    assert approvals.form_of(NO) == {"answer": "reject", "who": "bob"}
+    """A button or a command may give no why: the form says so then, since it refuses an empty one."""
+    assert approvals.form_of(NO) == {"answer": "reject", "who": "bob", "why": "no reason given"}
     assert approvals.form_of(YES) == {"answer": "approve", "who": "ada", "why": "fixed"}
 
 

@@ -17,11 +17,12 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, ProbableAuthentica
 
 from dlq.brokers.rabbit_address import parameters_of
 from dlq.brokers.rabbit_frames import FrameConnection
-from dlq.errors import AuthError, BrokerError, BrokerUnreachableError, DlqError, QueueMissingError
+from dlq.errors import AuthError, BrokerBusyError, BrokerError, BrokerUnreachableError, DlqError, QueueMissingError
 
 _NOT_FOUND: Final = 404
 _REFUSED: Final = 403
 _FAILED: Final = 406  # PRECONDITION_FAILED
+_BLOCKED_SECONDS: Final = 300.0  # for one answer of a broker that says that it takes nothing now
 
 
 class RabbitWire:
@@ -36,16 +37,31 @@ class RabbitWire:
         self._thread: threading.Thread | None = None
         self._waiting: set[Future[Any]] = set()
         self._lost: DlqError | None = None
+        self._blocked = False
         self._scratch: Any = None
         self._counting: tuple[Future[Any], str, str] | None = None
 
     def wait(self, what: str, future: Future[Any]) -> Any:
-        """Wait for an answer that comes by the thread; give up when the connection is lost, or after the time-out."""
-        try:
-            return future.result(self._timeout)
-        except FutureTimeoutError as exc:
-            self.close()
-            raise BrokerUnreachableError(f"{what}: RabbitMQ did not answer within {self._timeout:.0f} s.") from exc
+        """Wait for an answer that comes by the thread; give up when the connection is lost, or after the time-out.
+
+        A broker that is short of memory or disk says so, and gets minutes. https://www.rabbitmq.com/docs/alarms
+        """
+        waited = 0.0
+        while True:
+            before = self._blocked
+            try:
+                return future.result(self._timeout)
+            except FutureTimeoutError as exc:
+                waited += self._timeout
+                if (before or self._blocked) and waited < _BLOCKED_SECONDS:
+                    continue  # what was published is taken when the alarm is over: sending it again would double it
+                blocked = self._blocked
+                self.close()
+                if blocked:
+                    raise BrokerBusyError(
+                        f"{what}: RabbitMQ takes no messages, being short of memory or disk."
+                    ) from exc
+                raise BrokerUnreachableError(f"{what}: RabbitMQ did not answer within {waited:.0f} s.") from exc
 
     def future(self) -> Future[Any]:
         """Make a future that fails when the connection is lost."""
@@ -119,17 +135,23 @@ class RabbitWire:
         if self._connection is not None:
             return
         opened: Future[Any] = Future()
-        self._lost = None
+        self._lost, self._blocked = None, False
         connection = FrameConnection(
             self._parameters,
             on_open_callback=lambda _: settle(opened, None),
             on_open_error_callback=lambda connection, exc: self._down(connection, opened, exc),
             on_close_callback=lambda connection, exc: self._down(connection, opened, exc),
         )
+        connection.add_on_connection_blocked_callback(lambda *_: self._block(blocked=True))
+        connection.add_on_connection_unblocked_callback(lambda *_: self._block(blocked=False))
         self._connection = connection
         self._thread = threading.Thread(target=_work, args=(connection.ioloop,), name="dlq-rabbit", daemon=True)
         self._thread.start()
         self.wait("connecting", opened)
+
+    def _block(self, *, blocked: bool) -> None:
+        """Remember whether the broker takes what is published."""
+        self._blocked = blocked
 
     def _down(self, connection: Any, opened: Future[Any], reason: Exception) -> None:
         """Fail all that waits, and end the thread's loop."""

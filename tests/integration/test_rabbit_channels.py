@@ -1,5 +1,6 @@
 """Channels that RabbitMQ closes, and messages that it returns."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -155,3 +156,23 @@ def test_a_queue_that_is_made_anew_is_read_anew(desk: RabbitDesk) -> None:
     found = Counter(desk.take(500) + desk.show())
     assert set(fresh) <= set(found)
     assert max(found.values()) == 1
+
+
+def test_a_broker_that_is_short_of_memory_is_waited_for(
+    rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis
+) -> None:
+    """What was published when it blocked is taken when its alarm is over, and is not published again."""
+    desk = _desk(rabbit_server, redis_server)
+    messages = [letter(number) for number in range(300)]
+    desk.put(*messages)
+    rabbit_server.control("set_vm_memory_high_watermark", "0.00001")
+    relief = threading.Timer(5.0, rabbit_server.control, ("set_vm_memory_high_watermark", "0.5"))
+    relief.start()
+    desk.queue._outward._timeout = 2.0
+    try:
+        record = desk.run()
+    finally:
+        relief.join()
+    assert (record.selected, record.facts.get(MAYBE_DUPLICATED, "0")) == (300, "0")
+    assert desk.take(700) == messages
+    desk.close()

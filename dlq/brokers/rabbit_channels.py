@@ -7,7 +7,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.rabbit_frames import Confirms, Incoming, publish_frames, take_frames, unpacked, write
 from dlq.brokers.rabbit_wire import explain, explain_reading, fail, settle
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from dlq.brokers.rabbit_frames import Delivery, Outgoing
     from dlq.brokers.rabbit_wire import RabbitWire
+
+_MOMENT: Final = 0.03  # seconds: messages come a few at a time, and waking up for each few costs more than they do
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +152,7 @@ class Stream:
         self._queue = queue
         self._arrived: list[Delivery] = []
         self._news = threading.Condition()
+        self._wanted = 1  # messages that whoever waits would like to have at once
         self._lost: DlqError | None = None
         self._times: deque[tuple[float, int]] = deque()  # when messages came, and how many had come then
         self._came = 0
@@ -191,11 +194,15 @@ class Stream:
         self._wire.soon(lambda: self._channel.basic_qos(prefetch_count=by, callback=consume))
         self._wire.wait(f"consume {self._queue}", started)
 
-    def some(self, patience: float) -> list[Delivery]:
-        """Give all messages that have come; wait for one, `patience` seconds at most."""
+    def some(self, patience: float, wanted: int = 1) -> list[Delivery]:
+        """Give all messages that have come; wait for one, `patience` seconds at most, and a moment for `wanted`."""
         with self._news:
+            self._wanted = 1
             if not self._arrived and self._lost is None:
                 self._news.wait(patience)
+            if 0 < len(self._arrived) < wanted and self._lost is None:
+                self._wanted = wanted
+                self._news.wait(_MOMENT)
             if not self._arrived and self._lost is not None:
                 raise self._lost
             found, self._arrived = self._arrived, []
@@ -262,7 +269,8 @@ class Stream:
             self._came += len(messages)
             self._times.append((time.monotonic(), self._came))
             self._arrived += messages
-            self._news.notify()
+            if len(self._arrived) >= self._wanted:
+                self._news.notify()
 
     def _on_cancel(self, _frame: Any) -> None:
         """Take what the broker says of its own accord: the queue is gone, or has moved to another node."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlq.brokers.rabbit_wire import RabbitWire
 
 _FIRST: Final = 10  # messages that may come before we know how large they are, and how often they were delivered
-_MOST: Final = (4_000, 1_000, 300, 100, 30)  # held at once, by how often the broker counts that they were delivered
+_MOST: Final = (8_000, 1_000, 300, 100, 30)  # held at once, by how often the broker counts that they were delivered
 _BYTES: Final = 32 * 1024 * 1024  # about what is on its way to us at most
 _PATIENCE: Final = 0.25  # seconds without a message, after which we ask whether there is one
 _PREFETCH: Final = 65_535  # the most that the protocol can say
@@ -65,10 +65,10 @@ class Intake:
         """Let at least `count` more messages come."""
         self._widen(self._out + count)
 
-    def take(self) -> list[Delivery]:
-        """Take all that has come; wait for a message; none when the queue has no more."""
+    def take(self, wanted: int = 1) -> list[Delivery]:
+        """Take all that has come; wait for a message, and a moment for `wanted`; none when the queue has no more."""
         for _ in range(_TRIES):
-            found = self._stream.some(_PATIENCE)
+            found = self._stream.some(_PATIENCE, min(wanted, self.room))
             if not found and not self._ready():
                 found = self._stream.some(0)
                 if not found:
@@ -207,7 +207,7 @@ class Pass:
     def _fill(self, count: int) -> None:
         """Take what comes, until `count` are held, the broker may send no more, or has no more."""
         while len(self.held) < count and self._intake.room > 0:
-            found = self._intake.take()
+            found = self._intake.take(count - len(self.held))
             if not found:
                 return
             self.held += found

@@ -151,20 +151,21 @@ class RabbitQueue(RabbitLedger):
         if not record.remaining and self._unheard_of(hold.run_id, route.source):
             self._taken()  # the pass is at its end, and the broker may not have heard it
             self._land()
-        if step == 0 and not route.undoes and known is not None and record.remaining:
-            return self._all_that_is_left(record)
+        if known is not None and known.step == step and record.remaining and (route.undoes or step == 0):
+            return self._all_that_is_left(record, depth if route.undoes else 0)
         return record
 
-    def _all_that_is_left(self, record: RunRecord) -> RunRecord:
+    def _all_that_is_left(self, record: RunRecord, least: int) -> RunRecord:
         """Have a resumed pass look at what it kept, too, where it may stand among what it has not looked at.
 
-        The dead process had such messages in hand, and a quorum queue does not give them back behind the others.
+        The dead process had such messages in hand, and a quorum queue does not give them back behind the others. A
+        rollback looks at all there is, the `least`: it knows its messages from those that came later.
         """
         front = self._taken()
         front.hold(1)
         if not any(map(deliveries, front.held)):
             return record
-        left = record.frozen - record.selected - record.vanished + self._suspects.copies(front)
+        left = least or record.frozen - record.selected - record.vanished + self._suspects.copies(front)
         self._wire.call(self._what("resume"), "HSET", self._keys.run(record.run_id), "remaining", left)
         return replace(record, remaining=left)
 

@@ -144,7 +144,7 @@ class Trial:
         record = self._record(RUN)
         assert record is not None
         assert record.state == "rolled_back"
-        assert record.rolled_back == record.selected
+        assert record.rolled_back == record.selected, (record.rolled_back, record.selected)
         self._is_explained()
         counts = compare_places(self.world, Expected(self.dlq, self.live), 0)
         counts.kills = self.kills - before

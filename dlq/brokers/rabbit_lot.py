@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, REDRIVE, Batch, Place
 from dlq.brokers.rabbit_messages import deliveries, pack, to_origin, to_queue
 from dlq.brokers.rabbit_notes import count_off, split_prints
+from dlq.brokers.rabbit_reading import MOST_HELD
 from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dlq.config.queues import QueueConfig
 
 _TELLING: Final = 10  # messages that occur once, by which a batch is known again
-_MIXED: Final = 4_000  # messages that a pass holds beyond those that it is about
+_MIXED: Final = MOST_HELD  # how far behind its place a message may stand that a quorum queue took back
 _KEPT_WHOLE: Final = frozenset((EDIT[0], QUARANTINE[0], DROP[0]))  # the ledger keeps the original
 
 

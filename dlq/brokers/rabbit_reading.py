@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dlq.brokers.rabbit_wire import RabbitWire
 
 _FIRST: Final = 10  # messages that may come before we know how large they are, and how often they were delivered
-_MOST: Final = (8_000, 1_000, 300, 100, 30)  # held at once, by how often the broker counts that they were delivered
+MOST_HELD: Final = 8_000
+_MOST: Final = (MOST_HELD, 1_000, 300, 100, 30)  # at once, by how often the broker counts that they were delivered
 _BYTES: Final = 32 * 1024 * 1024  # about what is on its way to us at most
 _PATIENCE: Final = 0.25  # seconds without a message, after which we ask whether there is one
 _PREFETCH: Final = 65_535  # the most that the protocol can say

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pika
 
 from benchmarks import workload
-from benchmarks.rows import Row, row
+from benchmarks.rows import Row, memory_row, row
+from benchmarks.watch import DRAIN, peak_megabytes
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.config.queues import QueueConfig
@@ -30,7 +31,7 @@ _PLUGIN = "rabbitmq_shovel"
 
 
 def on_rabbit(bench: Bench) -> list[Row]:
-    """Move a DLQ of RabbitMQ in full, ours and the shovel in turns; then a quarter of twice as many."""
+    """Move a DLQ of RabbitMQ in full, ours and the shovel in turns, then a quarter of twice as many; weigh it."""
     if find_rabbitmq() is None:
         return []
     size = bench.large // _FRACTION
@@ -43,6 +44,7 @@ def on_rabbit(bench: Bench) -> list[Row]:
             ours.append(_drain(bench, rabbit, Selector(corrupted=None), size))
             _stock(rabbit, 2 * size)
             some.append(_drain(bench, rabbit, Selector(types=(workload.CHOSEN,)), size // 2))
+        peaks = [_peak(bench, rabbit, count) for count in (2 * size // 5, 2 * size)]
     rate, base = size / median(ours), size / median(theirs)
     selective, full = median(some), 2 * median(ours)
     return [
@@ -62,6 +64,7 @@ def on_rabbit(bench: Bench) -> list[Row]:
             "at most 2",
             ok=selective <= 2 * full,
         ),
+        memory_row(f"RabbitMQ: peak memory of drain, {2 * size:,} against {2 * size // 5:,}", peaks[1], peaks[0]),
     ]
 
 
@@ -78,6 +81,12 @@ def _stock(rabbit: EmbeddedRabbit, count: int) -> None:
     while channel.queue_declare(_CONFIG.dlq, passive=True).method.message_count < count:
         time.sleep(0.05)
     connection.close()
+
+
+def _peak(bench: Bench, rabbit: EmbeddedRabbit, count: int) -> float:
+    """Let the command drain `count` messages; give its peak memory."""
+    _stock(rabbit, count)
+    return peak_megabytes([*DRAIN], bench.url, DLQ_BROKER_URL=rabbit.url)
 
 
 def _shovel(rabbit: EmbeddedRabbit, count: int) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MEMORY_MB = 250.0
 _BEGIN, _END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -31,6 +32,12 @@ class Row:
 def row(name: str, value: float, unit: str, baseline: float, target: str, *, ok: bool, ratio: float = 0) -> Row:
     """Make a row; the ratio is value / baseline unless given."""
     return Row(name, _short(value), unit, _short(baseline), _short(ratio or value / baseline), target, ok)
+
+
+def memory_row(name: str, more: float, less: float) -> Row:
+    """Compare the peaks of a large and a small run, in MB."""
+    target = f"at most 1.2 and {_MEMORY_MB:.0f} MB"
+    return row(name, more, "MB", less, target, ok=more <= 1.2 * less and more <= _MEMORY_MB)
 
 
 def table(rows: list[Row]) -> str:

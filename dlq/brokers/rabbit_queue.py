@@ -38,7 +38,7 @@ from dlq.brokers.rabbit_places import RabbitPlaces
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_ledger import now_ms
 from dlq.errors import BrokerUnreachableError, DlqError, LedgerError, UnroutableError
-from dlq.records.ledger import ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
+from dlq.records.ledger import CLOSED, ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -151,7 +151,8 @@ class RabbitQueue(RabbitLedger):
         if not record.remaining and self._unheard_of(hold.run_id, route.source):
             self._taken()  # the pass is at its end, and the broker may not have heard it
             self._land()
-        if known is not None and known.step == step and record.remaining and (route.undoes or step == 0):
+        goes_on = known is not None and known.step == step and known.state not in CLOSED
+        if goes_on and record.remaining and (route.undoes or step == 0):
             return self._all_that_is_left(record, depth if route.undoes else 0)
         return record
 

@@ -18,7 +18,7 @@ from dlq.errors import BadArgumentError, DlqError, RunNotFoundError, RunStateErr
 from dlq.messages.edits import Edit
 from dlq.messages.reading import Reading
 from dlq.messages.selectors import Selector
-from dlq.records.ledger import unpack_signatures
+from dlq.records.ledger import CLOSED, unpack_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,6 @@ class Kind(StrEnum):
     RESTORE = "restore"
 
 
-CLOSED = frozenset({"done", "tripped", "rolled_back"})
-"""States that a run does not leave; one that is `running` or `stopped` may be gone on with."""
 _ACTIONS = {Kind.DRAIN: REDRIVE, Kind.QUARANTINE: QUARANTINE, Kind.DISCARD: DROP}
 
 

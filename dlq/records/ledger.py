@@ -23,6 +23,8 @@ ENTRY_COLUMNS = [("action", "u1"), ("code", "<u2"), ("fingerprint", "<u8"), ("id
 ORIGINAL = struct.Struct("<II")
 """Where a kept original lies: batch sequence, entry in it."""
 
+CLOSED = frozenset({"done", "tripped", "rolled_back"})
+"""States that a run does not leave; one that is `running` or `stopped` may be gone on with."""
 _COUNTERS = ("scanned", "kept", "redriven", "edited", "quarantined", "dropped", "rolled_back", "vanished")
 
 

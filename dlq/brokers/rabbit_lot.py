@@ -165,12 +165,20 @@ class Suspects:
             return self._run_id
         return ""
 
-    def copies(self, front: Pass) -> int:
-        """Count the copies of kept messages that were under way, and stand near the front of their own queue."""
-        total = self._copied.total()
+    def besides(self, front: Pass) -> int:
+        """Count what stands near the front beside the messages that are left: the pass is longer by that.
+
+        Those are copies of kept messages that were under way, and originals that were moved and came back.
+        """
+        total = self._copied.total() + self._confirmed.total()
+        if not total:
+            return 0
         front.look_ahead(total + _MIXED)
-        stand = Counter(fingerprint(delivery.body) for delivery in front.held) if total else {}
-        return sum(min(count, max(0, stand.get(digest, 0) - 1)) for digest, count in self._copied.items())
+        stand = Counter(fingerprint(delivery.body) for delivery in front.held)
+        back = Counter(fingerprint(delivery.body) for delivery in front.held if delivery.redelivered)
+        copies = sum(min(count, max(0, stand[digest] - 1)) for digest, count in self._copied.items())
+        moved = (digest for digest in self._confirmed if digest not in self._kept)
+        return copies + sum(min(self._confirmed[digest], back[digest]) for digest in moved)
 
     def came_back(self, front: Pass) -> list[tuple[Delivery, bool]]:
         """Find near the front what was confirmed and stands there again, perhaps, though the pass is at its end.
@@ -189,16 +197,19 @@ class Suspects:
         return found
 
     def left(self, front: Pass) -> list[tuple[Delivery, bool]]:
-        """Find what was under way and did not come by in the pass, since a quorum queue has mixed what it took back."""
-        total = self._under_way.total()
+        """Find what may have been moved before and did not come by: a quorum queue mixes what it takes back."""
+        total = self._under_way.total() + self._confirmed.total()
         if not total:
             return []
         front.look_ahead(total + _MIXED)
-        return [
-            (delivery, True)
-            for delivery in front.held
-            if deliveries(delivery) and count_off(self._under_way, fingerprint(delivery.body))
-        ]
+        found = []
+        for delivery in front.held:
+            digest = fingerprint(delivery.body)
+            if deliveries(delivery) and count_off(self._under_way, digest):
+                found.append((delivery, True))
+            elif deliveries(delivery) and count_off(self._confirmed, digest):
+                found.append((delivery, digest in self._kept))
+        return found
 
 
 def acknowledge_again(front: Pass, batch: int, prints: bytes) -> bool:

@@ -166,7 +166,7 @@ class RabbitQueue(RabbitLedger):
         front.hold(1)
         if not any(map(deliveries, front.held)):
             return record
-        left = least or record.frozen - record.selected - record.vanished + self._suspects.copies(front)
+        left = least or record.frozen - record.selected - record.vanished + self._suspects.besides(front)
         self._wire.call(self._what("resume"), "HSET", self._keys.run(record.run_id), "remaining", left)
         return replace(record, remaining=left)
 

@@ -131,7 +131,8 @@ class RabbitLists:
         return int(self._channel.queue_declare(name, durable=True).method.message_count)
 
     def all(self, name: str) -> list[bytes]:
-        """Get all messages, and give them back by closing the channel."""
+        """Get all messages, and give them back by closing the channel; a queue that nobody needed yet has none."""
+        self.length(name)
         looking, found = self._connection.channel(), []
         while (body := looking.basic_get(name)[2]) is not None:
             found.append(body)

@@ -122,7 +122,9 @@ def _prepare(plan: Plan, teller: Teller, supervisor: Supervisor, messages: int, 
     _until(supervisor, lambda: not plan.redis_is_ours or answers(url))
     with open_lists(plan.settings) as lists:
         for name in world.letters:
-            world.fill(lists, name, plan.settings.queue(name).dlq)
+            config = plan.settings.queue(name)
+            world.fill(lists, name, config.dlq)
+            lists.length(config.live)  # its queue is there before its workers are: an incident may begin sooner
     teller.tell("In the DLQs: " + ", ".join(f"{name} {len(some):,}" for name, some in world.letters.items()))
     _until(supervisor, lambda: supervisor.ready)
     teller.tell(f"Everything is up; watch it at {plan.api.ui}")

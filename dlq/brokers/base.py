@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dlq.records.ledger import LedgerBatch, RunRecord
 
@@ -115,6 +115,20 @@ class Ready(Pending[T_co]):
     def result(self) -> T_co:
         """Return the value."""
         return self.value
+
+
+@dataclass(slots=True)
+class Later(Pending[T_co]):
+    """An answer that is worked out when it is asked for, once."""
+
+    work: Callable[[], T_co]
+    _known: list[T_co] = field(init=False, default_factory=list)
+
+    def result(self) -> T_co:
+        """Work it out, or return what it was."""
+        if not self._known:
+            self._known.append(self.work())
+        return self._known[0]
 
 
 class DeadLetterQueue(Protocol):

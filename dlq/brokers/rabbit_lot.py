@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dlq.brokers.base import DROP, EDIT, KEEP, QUARANTINE, REDRIVE, Batch, Place
-from dlq.brokers.rabbit_messages import deliveries, pack, to_origin, to_queue
-from dlq.brokers.rabbit_notes import count_off, split_prints
-from dlq.brokers.rabbit_reading import MOST_HELD
+from dlq.brokers.rabbit_messages import pack, to_origin, to_queue
 from dlq.records.ledger import ENTRY_BYTES, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from concurrent.futures import Future
-
-    from dlq.brokers.base import Hold, Route
+    from dlq.brokers.base import Route
     from dlq.brokers.rabbit_frames import Delivery, Outgoing
-    from dlq.brokers.rabbit_notes import Copies, Note
+    from dlq.brokers.rabbit_notes import Copies
     from dlq.brokers.rabbit_reading import Pass
+    from dlq.brokers.rabbit_suspects import Suspects
     from dlq.config.queues import QueueConfig
 
-_TELLING: Final = 10  # messages that occur once, by which a batch is known again
-_MIXED: Final = MOST_HELD  # how far behind its place a message may stand that a quorum queue took back
 _KEPT_WHOLE: Final = frozenset((EDIT[0], QUARANTINE[0], DROP[0]))  # the ledger keeps the original
 
 
@@ -78,24 +71,6 @@ class Lot:
         return lot
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A batch that was published, and whose confirms may be still to come."""
-
-    hold: Hold
-    route: Route
-    batch: Batch
-    lot: Lot
-    front: Pass
-    """Where it was taken from, and is to be acknowledged: on another connection its tags are other messages."""
-    published: Future[Any]
-
-    @property
-    def size(self) -> int:
-        """Give the bytes of its messages."""
-        return sum(len(delivery.body) for delivery in self.lot.taken)
-
-
 class Goals:
     """Says where each message of a batch goes, and which originals are kept."""
 
@@ -141,95 +116,6 @@ class Goals:
                 lot.found[place], lot.left_by = row, copies.run_id
                 lot.duplicates += 1
                 lot.goals[place] = to_queue(self._dlq, delivery.header, delivery.body, copies.run_id)
-
-
-class Suspects:
-    """Messages that an interrupted process may have moved before, by their fingerprints."""
-
-    def __init__(self, run_id: str = "", under_way: Collection[Note] = (), confirmed: Collection[Note] = ()) -> None:
-        """Take the notes of batches: those under way, and those whose acknowledgement only may be lost."""
-        self._run_id = run_id
-        self._under_way = Counter(digest for note in under_way for digest in split_prints(note.prints))
-        self._confirmed = Counter(digest for note in confirmed for digest in split_prints(note.prints))
-        self._copied = Counter(taken for note in under_way for code, taken, _ in note.sent() if code == KEEP[0])
-        self._kept = {taken for note in confirmed for code, taken, _ in note.sent() if code == KEEP[0]}
-
-    def __bool__(self) -> bool:
-        """Say whether there are any."""
-        return bool(self._under_way or self._confirmed)
-
-    def name(self, delivery: Delivery) -> str:
-        """Name the run in which a message may have been moved before; "" if it was not."""
-        digest = fingerprint(delivery.body)
-        if count_off(self._under_way, digest) or (delivery.redelivered and count_off(self._confirmed, digest)):
-            return self._run_id
-        return ""
-
-    def besides(self, front: Pass) -> int:
-        """Count what stands near the front beside the messages that are left: the pass is longer by that.
-
-        Those are copies of kept messages that were under way, and originals that were moved and came back.
-        """
-        total = self._copied.total() + self._confirmed.total()
-        if not total:
-            return 0
-        front.look_ahead(total + _MIXED)
-        stand = Counter(fingerprint(delivery.body) for delivery in front.held)
-        back = Counter(fingerprint(delivery.body) for delivery in front.held if delivery.redelivered)
-        copies = sum(min(count, max(0, stand[digest] - 1)) for digest, count in self._copied.items())
-        moved = (digest for digest in self._confirmed if digest not in self._kept)
-        return copies + sum(min(self._confirmed[digest], back[digest]) for digest in moved)
-
-    def came_back(self, front: Pass) -> list[tuple[Delivery, bool]]:
-        """Find near the front what was confirmed and stands there again, perhaps, though the pass is at its end.
-
-        Beside each message stands whether it was kept. A quorum queue mixes what it takes back of several consumers.
-        """
-        total = self._confirmed.total()
-        if not total:
-            return []
-        front.look_ahead(total + _MIXED)
-        found = []
-        for delivery in front.held:
-            digest = fingerprint(delivery.body)
-            if delivery.redelivered and count_off(self._confirmed, digest):
-                found.append((delivery, digest in self._kept))
-        return found
-
-    def left(self, front: Pass) -> list[tuple[Delivery, bool]]:
-        """Find what may have been moved before and did not come by: a quorum queue mixes what it takes back."""
-        total = self._under_way.total() + self._confirmed.total()
-        if not total:
-            return []
-        front.look_ahead(total + _MIXED)
-        found = []
-        for delivery in front.held:
-            digest = fingerprint(delivery.body)
-            if deliveries(delivery) and count_off(self._under_way, digest):
-                found.append((delivery, True))
-            elif deliveries(delivery) and count_off(self._confirmed, digest):
-                found.append((delivery, digest in self._kept))
-        return found
-
-
-def acknowledge_again(front: Pass, batch: int, prints: bytes) -> bool:
-    """Acknowledge a confirmed batch whose acknowledgement was lost: all of it stands at the front again.
-
-    A quorum queue may have given it back in another order. Where it has few messages that occur once there, it cannot
-    be told from newer ones with the same bytes: then they are moved again rather than lost. Says whether it was
-    acknowledged.
-    """
-    digests = split_prints(prints)
-    front.hold(2 * len(digests))
-    head = list(front.held)[: 2 * len(digests)]
-    stand = [fingerprint(delivery.body) for delivery in head]
-    times = Counter(stand)
-    found = Counter(stand[: len(digests)]) == Counter(digests)
-    found = found and all(delivery.redelivered for delivery in head[: len(digests)])
-    found = found and sum(times[digest] == 1 for digest in digests) >= _TELLING
-    if found:
-        front.acknowledge(front.take(len(digests)), batch)
-    return found
 
 
 def vanished(front: Pass, batch: Batch) -> int | None:

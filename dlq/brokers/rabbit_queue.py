@@ -7,10 +7,8 @@ one who resumes the run: marked with a header, and counted. Kept messages are pu
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pika
 
@@ -22,55 +20,39 @@ from dlq.brokers.base import (
     Batch,
     Capabilities,
     Hold,
+    Later,
     Pending,
     Place,
     Ready,
     Receipt,
     Route,
 )
-from dlq.brokers.rabbit_channels import Publisher
+from dlq.brokers.rabbit_flights import Flight, Flights
 from dlq.brokers.rabbit_frames import packed
-from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED, UNSETTLED, RabbitLedger
-from dlq.brokers.rabbit_lot import Flight, Goals, Lot, Suspects, vanished, without_vanished
-from dlq.brokers.rabbit_messages import deliveries, to_queue, unpack
-from dlq.brokers.rabbit_notes import Copies, Note
+from dlq.brokers.rabbit_ledger import UNSETTLED, RabbitLedger
+from dlq.brokers.rabbit_lot import Goals, Lot, vanished, without_vanished
+from dlq.brokers.rabbit_messages import to_queue, unpack
+from dlq.brokers.rabbit_notes import Note
 from dlq.brokers.rabbit_places import RabbitPlaces
+from dlq.brokers.rabbit_recovery import Recovery
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_ledger import now_ms
 from dlq.errors import BrokerUnreachableError, DlqError, LedgerError, UnroutableError
 from dlq.records.ledger import CLOSED, ENTRY_BYTES, HEADER, LedgerBatch, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterator, Sequence
 
-    from dlq.brokers.rabbit_frames import Delivery, Outgoing
     from dlq.brokers.rabbit_reading import Pass
     from dlq.brokers.redis_wire import RedisWire
     from dlq.config.queues import QueueConfig
     from dlq.records.ledger import RunRecord
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-_FLIGHTS: Final = 8  # batches whose confirms may be still to come
-_FLIGHT_BYTES: Final = 8 * 1024 * 1024
 _UNHEARD: Final = UNSETTLED // 2  # acknowledgements that may be lost with the connection
 _HELD_SECONDS: Final = 300.0  # what is held for so long is given back: the broker takes it after 30 minutes
 
 _UNKNOWN_ARRIVALS: Final = -1  # a queue's length does not tell what came and what others took
-
-
-@dataclass(slots=True)
-class _Later(Pending[Any]):
-    """An answer that is worked out when it is asked for."""
-
-    work: Callable[[], Any]
-    _known: list[Any] = field(init=False, default_factory=list)
-
-    def result(self) -> Any:
-        """Work it out, once."""
-        if not self._known:
-            self._known.append(self.work())
-        return self._known[0]
 
 
 class RabbitQueue(RabbitLedger):
@@ -97,15 +79,13 @@ class RabbitQueue(RabbitLedger):
         """Prepare; the first call connects. `url` is RabbitMQ's, `ledger` leads to the Redis of the ledger."""
         super().__init__(config, ledger, lock_seconds=lock_seconds, ledger_days=ledger_days)
         self._rabbit = RabbitWire(url)
-        self._outward = RabbitWire(url)  # of its own: a broker that slows publishers down would slow our acks, too
+        # A connection of its own: a broker that slows publishers down would slow our acknowledgements, too.
+        self._flights = Flights(RabbitWire(url), self._what, self._landed)
         self._places = RabbitPlaces(self._rabbit, self._lists, f"queue {config.name}")
+        self._recovery = Recovery(ledger, self._keys, self._what, self._lists, self._places, self._flights)
         self._held_seconds = held_seconds
-        self._publisher: Publisher | None = None
         self._pass: tuple[RunRecord, Place] | None = None
         self._depth = 0
-        self._flights: deque[Flight] = deque()
-        self._suspects = Suspects()
-        self._left: tuple[str, Copies] = ("", Copies())  # the rollback for which they were gathered
 
     # reading
 
@@ -118,7 +98,7 @@ class RabbitQueue(RabbitLedger):
         """Read messages from the consumer's end, oldest first."""
         if self._places.reads(place):
             taken = self._taken().taken
-            return _Later(lambda: self._ahead(skip + taken, count))
+            return Later(lambda: self._ahead(skip + taken, count))
         return Ready(self._places.spool(place).bodies(skip, count))
 
     def read_newest(self, place: Place, skip: int, count: int) -> Pending[list[bytes]]:
@@ -148,27 +128,13 @@ class RabbitQueue(RabbitLedger):
         record = self._begin(hold, self._keys, nothing, step, fields, length, depth=depth)
         self._pass, self._depth = (record, route.source), depth
         self._places.read_by_pass(route.source)
-        if not record.remaining and self._unheard_of(hold.run_id, route.source):
+        if not record.remaining and self._recovery.unheard_of(hold.run_id, route.source):
             self._taken()  # the pass is at its end, and the broker may not have heard it
             self._land()
         goes_on = known is not None and known.step == step and known.state not in CLOSED
         if goes_on and record.remaining and (route.undoes or step == 0):
-            return self._all_that_is_left(record, depth if route.undoes else 0)
+            return self._recovery.look_at_all(record, depth if route.undoes else 0, self._taken())
         return record
-
-    def _all_that_is_left(self, record: RunRecord, least: int) -> RunRecord:
-        """Have a resumed pass look at what it kept, too, where it may stand among what it has not looked at.
-
-        The dead process had such messages in hand, and a quorum queue does not give them back behind the others. A
-        rollback looks at all there is, the `least`: it knows its messages from those that came later.
-        """
-        front = self._taken()
-        front.hold(1)
-        if not any(map(deliveries, front.held)):
-            return record
-        left = least or record.frozen - record.selected - record.vanished + self._suspects.besides(front)
-        self._wire.call(self._what("resume"), "HSET", self._keys.run(record.run_id), "remaining", left)
-        return replace(record, remaining=left)
 
     def settle(self, hold: Hold, run_id: str) -> dict[Place, int]:
         """Find out how far a run came that is to be taken back, and count what it may have sent besides.
@@ -178,23 +144,7 @@ class RabbitQueue(RabbitLedger):
         """
         self._land()
         self._forget()
-        self._left = (hold.run_id, Copies())
-        record, notes = super().run(run_id), self._notes(run_id)
-        if record is None or not notes:
-            return {}
-        open_ = any(name.isdigit() for name in notes)
-        depth = self._places.settled(Place.DLQ, record.remaining + record.kept if open_ else 0)
-        self._places.read_by_pass(Place.DLQ)
-        front = self._places.take_front()
-        suspect, confirmed = self._sort(record, Place.DLQ, front)
-        again = front.taken
-        heard = front.make_sure()
-        if heard:
-            self._wire.call(self._what("forget batches"), "HDEL", self._keys.posts(run_id), *heard)
-        self._forget()
-        self._places.settled(Place.DLQ, depth - again)
-        self._left = (hold.run_id, self._copies(record, suspect, confirmed))
-        return self._left[1].lie_in()
+        return self._recovery.settle(hold, run_id, super().run(run_id))
 
     def commit(self, hold: Hold, route: Route, batch: Batch) -> Pending[Receipt]:
         """Note a batch and publish it; once all is confirmed, it is written and its messages are acknowledged.
@@ -207,7 +157,7 @@ class RabbitQueue(RabbitLedger):
         if gone is None:
             return Ready(self._repeated(hold.run_id, batch.sequence, route.source) or MOVED)
         count = min(batch.count - gone, len(front.held))
-        self._make_room()
+        self._flights.make_room()
         prints = b"".join(fingerprint(front.held[place].body) for place in range(count))
         batch = without_vanished(batch, gone)
         answer = self._post(hold, batch.sequence, Note.of(route.source, batch, prints))
@@ -216,9 +166,9 @@ class RabbitQueue(RabbitLedger):
         taken = front.take(count)
         if QUARANTINE in batch.actions:
             self._rabbit.declare(self._what("quarantine"), self.config.quarantine)
-        lot = Goals(self.config, route).lot(batch, taken, self._suspects, self._copies_for(hold))
-        published = self._publish([goal for goal in lot.goals if goal is not None])
-        self._flights.append(Flight(hold, route, batch, lot, front, published))
+        lot = Goals(self.config, route).lot(batch, taken, self._recovery.suspects, self._recovery.copies_for(hold))
+        published = self._flights.send([goal for goal in lot.goals if goal is not None])
+        self._flights.add(Flight(hold, route, batch, lot, front, published))
         self._depth -= lot.selected
         return Ready(Receipt(count, batch.count - count, self._depth, lot.selected))
 
@@ -252,8 +202,8 @@ class RabbitQueue(RabbitLedger):
         if posted[0] == b"already":
             return int(posted[2])
         again = hold.run_id if posted[1] else ""  # who noted it may have published it
-        returned = self._publish([to_queue(self.config.dlq, *message, again) for message in messages])
-        if places := self._outward.wait(self._what("put"), returned):
+        goals = [to_queue(self.config.dlq, *message, again) for message in messages]
+        if places := self._flights.deliver("put", goals):
             raise UnroutableError(f"queue {self.config.name}: {len(places)} messages found no queue {self.config.dlq}.")
         blob = HEADER.pack(len(messages), 0, 0, 0, now_ms()) + entries
         batch = Batch(sequence, 0, 0, (), REDRIVE)
@@ -301,7 +251,7 @@ class RabbitQueue(RabbitLedger):
         if self._pass is not None:
             front = self._taken()  # what a lost connection acknowledged in vain stands there again, when all is done
             self._land()
-            self._mark(hold.run_id, self._pass[1], front, self._suspects.left(front))
+            self._recovery.close(hold.run_id, self._pass[1], front)
         self._pass = None
         self._places.read_by_pass(None)
         super().finish(hold, state, fields)
@@ -311,8 +261,7 @@ class RabbitQueue(RabbitLedger):
         with suppress(DlqError):
             self._land()
         self._forget()
-        self._publisher = None
-        self._outward.close()
+        self._flights.close()
         self._rabbit.close()
         super().close()
 
@@ -326,46 +275,23 @@ class RabbitQueue(RabbitLedger):
         front = self._taken()
         skip = max(0, place - front.taken)
         while self._flights and front.reach <= skip:
-            self._land_oldest()
+            self._flights.land_oldest()
         return front.bodies(skip, count, _CHUNK_BYTES)
-
-    def _publish(self, goals: list[Outgoing]) -> Future[Any]:
-        if self._publisher is None:
-            self._publisher = Publisher(self._outward)
-        return self._publisher.publish(goals)
-
-    def _make_room(self) -> None:
-        """Land batches that are confirmed, and wait for the oldest where many or large ones are under way."""
-        while self._flights and (
-            self._flights[0].published.done()
-            or len(self._flights) >= _FLIGHTS
-            or sum(flight.size for flight in self._flights) > _FLIGHT_BYTES
-        ):
-            self._land_oldest()
 
     def _land(self) -> None:
         """Wait for all batches that are under way, and until the broker knows that they are done with."""
-        while self._flights:
-            self._land_oldest()
+        self._flights.land()
         if self._places.front is not None:
             self._make_sure(self._places.front)
 
     def _make_sure(self, front: Pass) -> None:
         """Wait until the broker has heard what was acknowledged, and forget those batches: they cannot come back."""
         heard = front.make_sure()
-        if heard and self._pass is not None:
-            posts = self._keys.posts(self._pass[0].run_id)
-            self._wire.call(self._what("forget batches"), "HDEL", posts, *heard)
+        if self._pass is not None:
+            self._recovery.forget_notes(self._pass[0].run_id, heard)
 
-    def _land_oldest(self) -> None:
-        """Wait for the confirms of the oldest batch, write the ledger, then acknowledge."""
-        flight = self._flights[0]
-        try:
-            returned: list[int] = self._outward.wait(self._what("publish"), flight.published)
-        except DlqError:  # it is not known what of the batches behind it arrived: the next process finds them suspect
-            self._flights.clear()
-            raise
-        self._flights.popleft()
+    def _landed(self, flight: Flight, returned: list[int]) -> None:
+        """Write a batch that is confirmed into the ledger, then acknowledge it."""
         batch, lot = flight.batch, flight.lot.without(returned, flight.batch.sequence) if returned else flight.lot
         scanned = len(lot.taken)
         header = HEADER.pack(scanned, scanned - lot.selected, _UNKNOWN_ARRIVALS, batch.wave, now_ms())
@@ -385,27 +311,6 @@ class RabbitQueue(RabbitLedger):
             f" {self._lists[flight.route.source]}."
         )
 
-    def _mark_what_came_back(self, record: RunRecord, place: Place, front: Pass) -> None:
-        """Mark what stands there again, perhaps, when the pass is at its end and will not move it any more."""
-        self._mark(record.run_id, place, front, self._suspects.came_back(front))
-        if done := [name for name in self._notes(record.run_id) if name.isdigit() and int(name) <= record.sequence]:
-            self._wire.call(self._what("forget batches"), "HDEL", self._keys.posts(record.run_id), *done)
-
-    def _mark(self, run_id: str, place: Place, front: Pass, back: list[tuple[Delivery, bool]]) -> None:
-        """Mark messages of the front: what the pass kept stays at its place, what it moved goes to the DLQ."""
-        if not back:
-            return
-        names = {True: self._lists[place], False: self.config.dlq}
-        goals = [to_queue(names[kept], delivery.header, delivery.body, run_id) for delivery, kept in back]
-        self._outward.wait(self._what("publish"), self._publish(goals))
-        front.acknowledge_some([delivery for delivery, _ in back])
-        self._wire.call(self._what("count"), "HINCRBY", self._keys.run(run_id), MAYBE_DUPLICATED, len(back))
-
-    def _copies_for(self, hold: Hold) -> Copies:
-        """Give what the run that this one takes back may have left somewhere."""
-        run_id, copies = self._left
-        return copies if run_id == hold.run_id else Copies()
-
     @staticmethod
     def _least(known: RunRecord | None, route: Route, step: int) -> int:
         """Say how many messages there must be at the source of a pass that another process began."""
@@ -416,7 +321,7 @@ class RabbitQueue(RabbitLedger):
     def _forget(self) -> None:
         """Forget the pass and what is under way; the ledger knows how far that came."""
         self._pass = None
-        self._flights.clear()
+        self._flights.forget()
         self._places.read_by_pass(None)
 
     # going on
@@ -439,7 +344,5 @@ class RabbitQueue(RabbitLedger):
         if fresh:
             record, place = self._pass
             record = self._record(self._keys, record.run_id) or record
-            self._suspects = self._catch_up(record, place, front)
-            if not record.remaining:
-                self._mark_what_came_back(record, place, front)
+            self._recovery.catch_up(record, place, front)
         return front

@@ -160,7 +160,7 @@ def cut(queue: Any) -> None:
     if isinstance(queue, FusedClusterQueue):
         found = [wire._connection and wire._connection._sock for wire in queue._wire._wires.values()]  # type: ignore[attr-defined]
     else:
-        connections = [wire._connection for wire in (queue._rabbit, queue._outward)]
+        connections = [wire._connection for wire in (queue._rabbit, queue._flights._wire)]
         found = [connection and connection._transport._sock for connection in connections]
     for sock in filter(None, found):
         sock.shutdown(socket.SHUT_RDWR)

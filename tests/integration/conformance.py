@@ -172,11 +172,12 @@ class ClusterDesk(Desk):
 
 
 class RabbitDesk(Desk):
-    """A queue of RabbitMQ, with its ledger on a Redis."""
+    """An empty queue of RabbitMQ, with its ledger on an empty Redis."""
 
     def __init__(self, rabbit: EmbeddedRabbit, redis_url: str, kind: str = "classic") -> None:
         self.rabbit, self.redis_url, self.kind = rabbit, redis_url, kind
         self.client = redis.Redis.from_url(redis_url)
+        self.client.flushall()
         self.connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()
@@ -250,10 +251,7 @@ def open_desk(adapter: str, request: pytest.FixtureRequest) -> Desk:
         cluster.flush()
         return ClusterDesk(cluster)
     if adapter == "rabbit":
-        url = request.getfixturevalue("redis_server").url
-        with redis.Redis.from_url(url) as client:
-            client.flushall()
-        return RabbitDesk(request.getfixturevalue("rabbit_server"), url)
+        return RabbitDesk(request.getfixturevalue("rabbit_server"), request.getfixturevalue("redis_server").url)
     desk = RedisDesk(request.getfixturevalue(f"{adapter}_server").url)
     desk.client.flushall()
     return desk

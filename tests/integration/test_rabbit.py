@@ -12,7 +12,6 @@ from typing import Any
 
 import pika
 import pytest
-import redis
 
 from dlq.brokers.base import Place
 from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
@@ -39,8 +38,6 @@ TO_ORIGIN = CONFIG.model_copy(update={"redrive_to": "x-death"})
 @pytest.fixture
 def desk(rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis) -> Iterator[RabbitDesk]:
     """Give an empty queue."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
     desk = RabbitDesk(rabbit_server, redis_server.url)
     yield desk
     desk.close()
@@ -199,8 +196,6 @@ def test_a_drain_and_its_rollback_on_either_kind(
     kind: str, rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis
 ) -> None:
     """Selective, in waves; only a classic queue keeps the order of what is given back."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
     desk = RabbitDesk(rabbit_server, redis_server.url, kind)
     messages = [letter(number) for number in range(200)]
     desk.put(*messages)
@@ -224,7 +219,7 @@ def test_a_process_that_ends_within_a_batch_loses_nothing(
     desk.put(*messages)
     queue: Any = desk.queue
     if step == "noted":
-        monkeypatch.setattr(queue, "_publish", _end)
+        monkeypatch.setattr(queue._flights, "send", _end)
     elif step == "published":
         monkeypatch.setattr(queue, "_write", _end)
     else:
@@ -294,8 +289,7 @@ def test_a_killed_command_is_resumed(desk: RabbitDesk, after: float, monkeypatch
 
 def test_a_broker_that_restarts_stops_the_run_for_a_while(redis_server: EmbeddedRedis) -> None:
     """Durable messages survive; the same run goes on."""
-    with redis.Redis.from_url(redis_server.url) as client, EmbeddedRabbit() as rabbit:
-        client.flushall()
+    with EmbeddedRabbit() as rabbit:
         desk = RabbitDesk(rabbit, redis_server.url)
         messages = [letter(number) for number in range(400)]
         desk.put(*messages)

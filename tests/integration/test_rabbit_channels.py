@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pika
 import pytest
-import redis
 
 from dlq.brokers.base import Place
 from dlq.brokers.rabbit_channels import Publisher
@@ -41,15 +40,9 @@ def impatient_server() -> Iterator[EmbeddedRabbit]:
 @pytest.fixture
 def desk(rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis) -> Iterator[RabbitDesk]:
     """Give an empty queue."""
-    desk = _desk(rabbit_server, redis_server)
+    desk = RabbitDesk(rabbit_server, redis_server.url)
     yield desk
     desk.close()
-
-
-def _desk(rabbit: EmbeddedRabbit, server: EmbeddedRedis, kind: str = "classic") -> RabbitDesk:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-    return RabbitDesk(rabbit, server.url, kind)
 
 
 @pytest.mark.parametrize("marks", [("a", "b"), ("b", "a")])
@@ -93,7 +86,7 @@ def test_a_pass_goes_on_when_the_broker_took_back_what_it_held(
     kind: str, impatient_server: EmbeddedRabbit, redis_server: EmbeddedRedis
 ) -> None:
     """A consumer that holds for too long loses its channel: that is a lost connection, not the run's end."""
-    desk = _desk(impatient_server, redis_server, kind)
+    desk = RabbitDesk(impatient_server, redis_server.url, kind)
     messages = [letter(number) for number in range(400)]
     desk.put(*messages)
     pauses = iter([3.0])
@@ -111,7 +104,7 @@ def test_a_pass_goes_on_when_the_broker_took_back_what_it_held(
 
 def test_a_closed_channel_is_a_lost_connection(impatient_server: EmbeddedRabbit, redis_server: EmbeddedRedis) -> None:
     """What was confirmed, and acknowledged in vain, stands in the DLQ again and is not sent twice."""
-    desk = _desk(impatient_server, redis_server)
+    desk = RabbitDesk(impatient_server, redis_server.url)
     messages = [letter(number) for number in range(400)]
     desk.put(*messages)
     run = desk.start()
@@ -162,13 +155,13 @@ def test_a_broker_that_is_short_of_memory_is_waited_for(
     rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis
 ) -> None:
     """What was published when it blocked is taken when its alarm is over, and is not published again."""
-    desk = _desk(rabbit_server, redis_server)
+    desk = RabbitDesk(rabbit_server, redis_server.url)
     messages = [letter(number) for number in range(300)]
     desk.put(*messages)
     rabbit_server.control("set_vm_memory_high_watermark", "0.00001")
     relief = threading.Timer(5.0, rabbit_server.control, ("set_vm_memory_high_watermark", "0.5"))
     relief.start()
-    desk.queue._outward._timeout = 2.0
+    desk.queue._flights._wire._timeout = 2.0
     try:
         record = desk.run()
     finally:

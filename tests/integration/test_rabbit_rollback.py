@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from dlq.brokers.base import Place
+from dlq.brokers.rabbit_flights import Flights
 from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.rabbit_reading import Pass
@@ -46,8 +46,6 @@ def desk(
     request: pytest.FixtureRequest, rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis
 ) -> Iterator[RabbitDesk]:
     """Give an empty queue of either kind."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
     desk = RabbitDesk(rabbit_server, redis_server.url, request.param)
     yield desk
     desk.close()
@@ -56,8 +54,6 @@ def desk(
 @pytest.fixture
 def classic(rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis) -> Iterator[RabbitDesk]:
     """Give an empty classic queue."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
     desk = RabbitDesk(rabbit_server, redis_server.url)
     yield desk
     desk.close()
@@ -66,11 +62,9 @@ def classic(rabbit_server: EmbeddedRabbit, redis_server: EmbeddedRedis) -> Itera
 def leave(desk: RabbitDesk) -> None:
     """Let go as the end of a process does: nothing is waited for, nothing is written; the lock has run out."""
     queue: Any = desk.queue
-    queue._flights.clear()
     queue._forget()
-    queue._publisher = None
-    for wire in (queue._outward, queue._rabbit):
-        wire.close()
+    queue._flights.close()
+    queue._rabbit.close()
     queue._wire.close()
     desk.client.delete(*desk.client.keys("dlq-drain:*:lock"))
 
@@ -152,7 +146,7 @@ def test_what_never_left_is_marked_too(classic: RabbitDesk, monkeypatch: pytest.
     """The process ended when the batch was noted: nobody can know that nothing was sent."""
     classic.put(*MESSAGES)
     with monkeypatch.context() as patched:
-        patched.setattr(RabbitQueue, "_publish", _end)
+        patched.setattr(Flights, "send", _end)
         with pytest.raises(Ended):
             classic.run()
     leave(classic)

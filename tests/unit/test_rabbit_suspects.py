@@ -7,8 +7,8 @@ import pika
 
 from dlq.brokers.base import KEEP, REDRIVE, Place
 from dlq.brokers.rabbit_frames import Delivery, packed
-from dlq.brokers.rabbit_lot import Suspects
 from dlq.brokers.rabbit_notes import Note
+from dlq.brokers.rabbit_suspects import Suspects
 from dlq.records.ledger import fingerprint
 
 COUNTED = packed(pika.BasicProperties(headers={"x-delivery-count": 1}))

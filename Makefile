@@ -46,7 +46,7 @@ check: install ## ruff, formatting, types, import contracts
 	$(PYTHON_BIN)/mypy $(PACKAGES)
 	$(PYTHON_BIN)/lint-imports
 
-sabotage: install ensure-redis ## breaks the code under each operator's journey, and demands that it fails
+sabotage: install ensure-redis ## breaks the code under 30 journeys of the closed loop; each has to fail
 	$(PYTHON_BIN)/python -m tests.sabotage
 
 chaos: install ensure-redis ensure-rabbitmq ## the chaos tests with 200 kills on each broker

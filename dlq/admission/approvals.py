@@ -146,8 +146,10 @@ def close(notebook: Notebook, question: Asked, now: datetime) -> Decision | None
 
 def next_look(question: Asked, every: timedelta, now: datetime) -> datetime:
     """Say when a question is looked at next: at fixed moments after it, so that a retry schedules none twice."""
-    number = int((now - question.at) / every) + 1 if every else 1
-    return question.until if not every else min(question.at + every * number, question.until)
+    if not every:
+        return question.until
+    number = int((now - question.at) / every) + 1
+    return min(question.at + every * number, question.until)
 
 
 def wake_up(notebook: Notebook, run_id: str) -> tuple[str, dict[str, object]] | None:

@@ -1,1 +1,1 @@
-"""Breaks the code under each operator's journey on purpose, and demands that the journey fails: `make sabotage`."""
+"""Breaks the code under the closed loop's journeys on purpose, and demands that each fails: `make sabotage`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dlq.brokers.rabbit_channels import Publisher
-from dlq.errors import DlqError
+from dlq.errors import DlqError, UnroutableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,10 +64,10 @@ class Flights:
             self._publisher = Publisher(self._wire)
         return self._publisher.publish(goals)
 
-    def deliver(self, what: str, goals: Sequence[Outgoing]) -> list[int]:
-        """Publish messages and wait for the confirms; give the places of those that no queue took."""
-        found: list[int] = self._wire.wait(self._what(what), self.send(goals))
-        return found
+    def deliver(self, what: str, goals: Sequence[Outgoing]) -> None:
+        """Publish messages and wait until the broker has all of them; UnroutableError when no queue took some."""
+        if returned := self._wire.wait(self._what(what), self.send(goals)):
+            raise UnroutableError(f"{self._what(what)}: {len(returned):,} messages found no queue to go to.")
 
     def add(self, flight: Flight) -> None:
         """Have one more under way."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 UNSETTLED: Final = 16
 """Batches in the ledger whose acknowledgements may not have reached the broker when the process died."""
-MAYBE_DUPLICATED: Final = "maybe_duplicated"
-"""The fact in the ledger that counts messages which may have been delivered twice."""
 
 
 class RabbitLedger(RedisLedger):

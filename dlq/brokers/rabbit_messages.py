@@ -6,12 +6,11 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from dlq.brokers.rabbit_frames import Outgoing, packed, unpacked
+from dlq.records.ledger import DUPLICATE
 
 if TYPE_CHECKING:
     from dlq.brokers.rabbit_frames import Delivery
 
-DUPLICATE: Final = "x-dlq-drain-duplicate"
-"""The header of a message that may have been moved before: the run and batch that were interrupted."""
 _COUNTED: Final = "x-delivery-count"  # a quorum queue's own; it begins anew with each message
 _LENGTH: Final = struct.Struct("<I")
 

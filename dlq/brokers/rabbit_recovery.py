@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dlq.brokers.base import Place
-from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
 from dlq.brokers.rabbit_messages import deliveries, to_queue
 from dlq.brokers.rabbit_notes import FOUND, SUSPECT, Copies, Note
 from dlq.brokers.rabbit_suspects import Suspects, acknowledge_again
 from dlq.brokers.redis_ledger import now_ms
-from dlq.records.ledger import LedgerBatch
+from dlq.records.ledger import MAYBE_DUPLICATED, LedgerBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

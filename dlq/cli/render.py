@@ -117,7 +117,7 @@ def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> N
     """Print what a run did and where its messages are."""
     from dlq.engine.bounces import stopped  # noqa: PLC0415 - the help must not wait for it
     from dlq.messages.signatures import Signature  # noqa: PLC0415
-    from dlq.records.ledger import unpack_signatures  # noqa: PLC0415
+    from dlq.records.ledger import doubt, unpack_signatures  # noqa: PLC0415
 
     out = console()
     out.print(f"run {record.run_id}: {record.kind} of {record.queue} by {record.who or 'unknown'}, {record.state}")
@@ -144,8 +144,8 @@ def show_result(record: RunRecord, outcome: Outcome, texts: dict[int, str]) -> N
     if outcome.breaker:
         out.print(f"the drain was stopped: {outcome.breaker}")
     out.print(outcome.conservation)
-    if record.doubt:
-        out.print(f"note: {record.doubt}.")
+    if said := doubt(record.maybe_duplicated):
+        out.print(f"note: {said}.")
     if not outcome.exact:
         out.print(
             "note: a later run, or somebody else, took messages out of the DLQ; bounces were looked for in all of it."

@@ -22,13 +22,14 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
     from dlq.engine.run import find_run  # noqa: PLC0415
     from dlq.engine.verify import verify  # noqa: PLC0415
     from dlq.messages.reading import Reading  # noqa: PLC0415
+    from dlq.records.ledger import doubt  # noqa: PLC0415
 
     with open_run(load_settings(), run) as (broker, config, record):
         if not yes:
             agree(f"Take back run {run} ({record.selected:,} messages of {config.name})?")
         undone = roll_back(broker, config, run, whoami(), reason)
         outcome = verify(broker, run, Reading.of(config))
-        after, done = find_run(broker, run), find_run(broker, undone.run_id)
+        after = find_run(broker, run)
     if as_json:
         emit({**result_json(after, outcome), "rollback": asdict(undone)})
         return
@@ -38,8 +39,8 @@ def rollback(run: str, reason: str, *, yes: bool, as_json: bool) -> None:
         out.print(f"{undone.out_of_reach:,} could not be undone: workers, or somebody else, had taken them already")
     if undone.again:
         out.print(f"{undone.again:,} were redriven once more by a later run: roll that run back first")
-    if done.doubt:
-        out.print(f"note: {done.doubt}.")
+    if said := doubt(undone.maybe_duplicated):
+        out.print(f"note: {said}.")
     out.print(outcome.conservation)
 
 

@@ -6,6 +6,7 @@ from dlq.engine.run import Kind, Request
 from dlq.incident_report.chronicle import chronicle, table
 from dlq.incident_report.tables import Table, cell, markdown
 from dlq.pacing.pace import Pace
+from dlq.records.ledger import doubt
 from dlq.summaries import frames
 from dlq.summaries.story import Story
 from dlq.summaries.success import success_of
@@ -35,8 +36,8 @@ def brief(story: Story, zone: tzinfo, path: str = "") -> str:
     lines += ["", "## Timeline", "", *markdown(table(chronicle(story, None, ()), zone))]
     outcome = Table.of(frames.outcome_frame(story.outcome, story.names), counted="redriven")
     lines += ["", "## Outcome by signature", "", *markdown(outcome)]
-    if story.record.doubt:
-        lines += ["", f"{story.record.doubt}."]
+    if said := doubt(story.record.maybe_duplicated):
+        lines += ["", f"{said}."]
     if not story.outcome.exact:
         lines += ["", "Somebody else took messages out of the DLQ meanwhile: bounces were looked for in all of it."]
     if path:

@@ -25,7 +25,21 @@ ORIGINAL = struct.Struct("<II")
 
 CLOSED = frozenset({"done", "tripped", "rolled_back"})
 """States that a run does not leave; one that is `running` or `stopped` may be gone on with."""
+MAYBE_DUPLICATED = "maybe_duplicated"
+"""The fact of a run that counts messages which may have been delivered twice."""
+DUPLICATE = "x-dlq-drain-duplicate"
+"""The header by which consumers know such messages; its value is the run."""
 _COUNTERS = ("scanned", "kept", "redriven", "edited", "quarantined", "dropped", "rolled_back", "vanished")
+
+
+def doubt(maybe_duplicated: int) -> str:
+    """Tell people of messages that may be there twice; empty when there are none."""
+    if not maybe_duplicated:
+        return ""
+    return (
+        f"{maybe_duplicated:,} messages were under way when a process or connection died and may be there twice;"
+        f" they have the header {DUPLICATE}"
+    )
 
 
 def fingerprint(message: bytes) -> bytes:
@@ -122,17 +136,7 @@ class RunRecord:
     @property
     def maybe_duplicated(self) -> int:
         """Count the messages that may be there twice, of which one is marked: only brokers with confirms have such."""
-        return int(self.facts.get("maybe_duplicated") or 0)
-
-    @property
-    def doubt(self) -> str:
-        """Tell people of messages that may be there twice; empty when there are none."""
-        if not self.maybe_duplicated:
-            return ""
-        return (
-            f"{self.maybe_duplicated:,} messages were under way when a process or connection died and may be there"
-            " twice; they have the header x-dlq-drain-duplicate"
-        )
+        return int(self.facts.get(MAYBE_DUPLICATED) or 0)
 
     @property
     def undoes(self) -> str | None:

@@ -6,9 +6,9 @@ from typing import Protocol
 import pika
 from redis.cluster import RedisCluster
 
-from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.embedded.rabbit import EmbeddedRabbit
 from dlq.embedded.redis import EmbeddedRedis
+from dlq.records.ledger import DUPLICATE
 from tests.chaos.truth import World
 from tests.clusters import TestCluster
 

@@ -14,8 +14,6 @@ import pika
 import pytest
 
 from dlq.brokers.base import Place
-from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
-from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
 from dlq.config.queues import QueueConfig
@@ -28,6 +26,7 @@ from dlq.messages.edits import Edit
 from dlq.messages.selectors import Selector
 from dlq.pacing.drive import drive
 from dlq.pacing.pace import Pace
+from dlq.records.ledger import DUPLICATE, MAYBE_DUPLICATED
 from dlq.records.timeline import timeline
 from tests.integration.conformance import CONFIG, KEYS, RabbitDesk, is_of, letter
 

@@ -10,8 +10,8 @@ import pytest
 
 from dlq.brokers.base import Place
 from dlq.brokers.rabbit_channels import Publisher
+from dlq.brokers.rabbit_flights import Flights
 from dlq.brokers.rabbit_frames import Outgoing, packed
-from dlq.brokers.rabbit_ledger import MAYBE_DUPLICATED
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.rabbit_wire import RabbitWire
 from dlq.brokers.redis_wire import RABBIT_SCRIPTS, SCRIPTS, Wire
@@ -21,6 +21,7 @@ from dlq.engine.run import Kind, Request, start
 from dlq.errors import BrokerUnreachableError, UnroutableError
 from dlq.pacing.drive import drive
 from dlq.pacing.pace import Mode, Pace
+from dlq.records.ledger import MAYBE_DUPLICATED
 from tests.integration.conformance import CONFIG, KEYS, RabbitDesk, letter
 from tests.servers import missing
 
@@ -169,3 +170,12 @@ def test_a_broker_that_is_short_of_memory_is_waited_for(
     assert (record.selected, record.facts.get(MAYBE_DUPLICATED, "0")) == (300, "0")
     assert desk.take(700) == messages
     desk.close()
+
+
+def test_what_finds_no_queue_is_told_before_its_original_goes(rabbit_server: EmbeddedRabbit) -> None:
+    """Whoever marks or puts messages waits for the broker to have them; one that no queue took ends it."""
+    flights = Flights(RabbitWire(rabbit_server.url), str, lambda _flight, _returned: None)
+    lasting = packed(pika.BasicProperties(delivery_mode=2))
+    with pytest.raises(UnroutableError, match="1 messages found no queue"):
+        flights.deliver("mark", [Outgoing("", "nobody has this queue", lasting, b"x")])
+    flights.close()

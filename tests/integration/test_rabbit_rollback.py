@@ -14,7 +14,6 @@ import pytest
 
 from dlq.brokers.base import Place
 from dlq.brokers.rabbit_flights import Flights
-from dlq.brokers.rabbit_messages import DUPLICATE
 from dlq.brokers.rabbit_queue import RabbitQueue
 from dlq.brokers.rabbit_reading import Pass
 from dlq.embedded.rabbit import EmbeddedRabbit
@@ -26,6 +25,7 @@ from dlq.engine.verify import verify
 from dlq.messages.edits import Edit
 from dlq.messages.reading import Reading
 from dlq.messages.selectors import Selector
+from dlq.records.ledger import DUPLICATE
 from tests.integration.conformance import CONFIG, KEYS, RabbitDesk, is_of, letter
 
 EMAIL = Selector(types=("email",))

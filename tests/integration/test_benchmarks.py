@@ -18,7 +18,7 @@ def test_a_quick_run_writes_every_row(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(file)]
     ran = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=True)
     rows = json.loads(file.read_text(encoding="utf-8"))
-    assert len(rows) == 21 + (2 if find_rabbitmq() else 0)
+    assert len(rows) == 21 + (3 if find_rabbitmq() else 0)
     assert all(set(row) == FIELDS for row in rows)
     assert all(
         row["value"] > 0 and row["baseline"] > 0 and row["ratio"] > 0 for row in rows if "hold" not in row["name"]
